@@ -313,8 +313,7 @@ class Settings:
                 )
         else:
             problems.found += self._choice.problems(self._scheme_settings(self.sample_rate))
-        complete = self.sample_rate is not None or (n is not None and batch is not None)
-        if self.steps is not None and self.epochs is not None and complete:
+        if self.steps is not None and self.epochs is not None and not self._open_rate:
             rate, _ = self._rate()
             steps, _ = self._of_epochs(rate)
             if steps != self.steps:

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from dpplan.errors import NotApplicable, PlanError
+from dpplan.plan import Settings
 from dpplan.sampling import CHOICES, SCHEMES, Binomial, Choice, Option, Poisson
 
 
@@ -76,3 +77,11 @@ def test_options_of_a_scheme_are_checked_and_have_their_defaults() -> None:
     (said,) = ORDERED.own_problems({"order": "onse"})
     assert said == "order=onse is not one of: fresh, once. Did you mean 'once'?"
     assert ORDERED.own_problems({}) == [] and ORDERED.complete({}) == {"order": "fresh"}
+
+
+def test_steps_and_epochs_of_full_batches_have_to_agree() -> None:
+    """300 passes were accounted for as the 5 steps beside them."""
+    run = Settings(noise_multiplier=5.0, sampling="full-batch", steps=5)
+    with pytest.raises(PlanError, match="steps=5 contradicts epochs=300, which is 300 steps"):
+        run.with_(epochs=300.0).plan()
+    assert run.with_(epochs=5.0).plan().steps == 5

@@ -132,7 +132,8 @@ def _shared(given: Mapping[str, tuple[int, Any]], found: plan_nodes.PlanProblems
 class _Seen:
     """What the phases so far are called, by line, how many there are, how many blocks of groups, of queries how
     near their answers are, what of the noise is open, what was said of the sampling, and what noise was found from.
-    may_be_open: whether noise can be open, None of a trial. in_trials: what was said of what searches repeat."""
+    may_be_open: whether noise can be open, None of a trial. in_trials: what was said of what searches repeat. walked:
+    the phases and blocks that were looked at: few lines may refer to themselves over and over."""
 
     names: dict[str, int] = dataclasses.field(default_factory=dict)
     phases: int = 0
@@ -143,6 +144,7 @@ class _Seen:
     origins: dict[int, str] = dataclasses.field(default_factory=dict)
     in_trials: list[Settings] = dataclasses.field(default_factory=list)
     may_be_open: bool | None = False
+    walked: int = 0
 
 
 def _phases(
@@ -189,7 +191,7 @@ def _listed(
                 f"{at.path}.query is asked of a group, which a record that is replaced may leave: how far that moves "
                 "the answer does not follow from what a replacement does. Choose zero-out or add-remove for the plan.",
             )
-        seen.phases = plan_nodes.counted(seen.phases + 1, line, found)
+        seen.walked, seen.phases = plan_nodes.counted(seen.walked + 1, line, found), seen.phases + 1
         if name and name in seen.names:
             found.add(line, f"{at.path}.name={name} is that of line {seen.names[name]} too.")
         seen.names.setdefault(name, line)
@@ -204,6 +206,7 @@ def _block(node: Any, place: _Place, found: plan_nodes.PlanProblems, seen: _Seen
     if len(place.group) >= MOST_DEPTH:
         found.add(node.start_mark.line + 1, f"{plan_nodes.GROUPS}: groups are nested more than {MOST_DEPTH} deep.")
         return
+    seen.walked = plan_nodes.counted(seen.walked + 1, node.start_mark.line + 1, found)
     seen.blocks += 1
     block, total = seen.blocks, 0
     for _, line, groups in plan_nodes.mapping(node, f"{place.path}.", (plan_nodes.GROUPS,), found):
@@ -237,14 +240,13 @@ def _search(node: Any, place: _Place, found: plan_nodes.PlanProblems, seen: _See
         found.add(line, f"{path}.repeat stands in a trial: a search within a search is not known here.")
         return name, None
     made = repeat_block.read(*parts["repeat"], f"{path}.repeat", found) if "repeat" in parts else None
-    trial, inside = (
-        dataclasses.replace(place, path=f"{path}.phases", group=(), in_trial=True),
-        _Seen(seen.names, may_be_open=None),
-    )
+    trial = dataclasses.replace(place, path=f"{path}.phases", group=(), in_trial=True)
+    inside = _Seen(seen.names, may_be_open=None, walked=seen.walked)
     if "phases" not in parts:
         found.add(line, f"{path}.phases is missing: a trial is a list of phases, all of which are repeated.")
     phases = [phase for _, phase in _listed(*parts["phases"], trial, found, inside)] if "phases" in parts else []
     seen.in_trials += inside.said.values()
+    seen.walked = inside.walked
     if any(inside.openings.values()):
         found.add(line, f"{path}: noise is open in a trial, and the search repeats what is known. Write a number.")
     if inside.accuracies and place.group and place.shared.adjacency == REPLACE_ONE:

@@ -77,9 +77,11 @@ class PlanProblems:
 
 
 def counted(phases: int, line: int, found: PlanProblems) -> int:
-    """So many phases. Raises PlanError where they are more than a plan has."""
+    """So many phases and groups. Raises PlanError where they are more than a plan has."""
     if phases > MOST_PHASES:
-        found.add(line, f"phases are more than {MOST_PHASES}. What is repeated alike is steps: of a phase.")
+        found.add(
+            line, f"phases and their groups are more than {MOST_PHASES}. What is repeated alike is steps: of a phase."
+        )
         raise PlanError(found.told)
     return phases
 

@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 
 from dpplan.accounting.numerics.bisection import first_true_whole
-from dpplan.sampling.balls_in_bins import ALLOCATIONS
+from dpplan.solve.candidate_values import IN_WHOLE_EPOCHS
 from dpplan.solve.question import Question, word
 from dpplan.solve.search import Bracket, Candidates, Evaluator, past_wide_intervals, search
 
@@ -41,12 +41,13 @@ def unordered(question: Question, evaluator: Evaluator) -> tuple[Bracket, list[s
     """The last candidate that meets the target, with a remark where higher ones could not all be ruled out.
 
     With the steps fixed the order holds. Among those that need the same number of steps it holds too, and with more
-    bins in whole epochs: a mean of more lognormals is below one of fewer in convex order.
+    bins in whole epochs: a mean of more lognormals is below one of fewer in convex order. Of shuffled data what is
+    proven from above goes by the epochs that are begun.
     """
     candidates = evaluator.candidates
     if evaluator.gap(candidates.last) <= 0:
         return Bracket(candidates.last, candidates.last + 1, candidates.last, candidates.slope), []
-    if candidates.settings.steps is not None or candidates.settings.sampling in ALLOCATIONS:
+    if candidates.settings.steps is not None or candidates.settings.sampling in IN_WHOLE_EPOCHS:
         return ordered(question, evaluator), []
     return _last_of_all(question, evaluator, search(evaluator.gap, candidates, *start(question, candidates)))
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from dpplan.checks import MOST_WHOLE
 from dpplan.plan import Settings
+from dpplan.sampling import Shuffle
 from dpplan.sampling.balls_in_bins import ALLOCATIONS
 from dpplan.solve.search import Candidates
 
@@ -18,6 +19,7 @@ LEAST_RATE = 1e-15
 LEAST_DELTA = 1e-300  # below it a float no longer has all of its digits
 MOST_STEPS = 10**12
 MOST_BINS = 10**5  # of an epoch in which each example has one step: what is solved for does not go beyond
+IN_WHOLE_EPOCHS = (*ALLOCATIONS, Shuffle.kind)  # of which a sample rate says how many steps a round or an epoch has
 MOST_EXAMPLES = 10**15  # whole numbers up to here are floats, with room for the factors around them
 DIGITS = 7  # of a noise multiplier: the last one moves epsilon by about one part in a million
 
@@ -35,7 +37,7 @@ def delta(settings: Settings, start: float) -> Candidates:
 def sample_rate(settings: Settings) -> Candidates:
     """From the smallest sample rate up to all of the data."""
 
-    if settings.sampling in ALLOCATIONS:
+    if settings.sampling in IN_WHOLE_EPOCHS:
         return _bins(settings)
 
     def below(place: float) -> int:

@@ -84,15 +84,15 @@ def solution(question: Question, evaluator: Evaluator, found: Bracket, remarks: 
 
 def _caveats(question: Question, evaluator: Evaluator, found: Bracket) -> Iterable[str]:
     """What limits the answer."""
-    figure, following = (
-        question.by,
-        f"{word(evaluator.candidates.name)} = {show(evaluator.candidates.value(found.high))}",
-    )
+    figure, candidates = question.by, evaluator.candidates
     if evaluator.spent[found.low].guarantee is Guarantee.ESTIMATE:
         yield (
             f"{question.accountant} only estimates this {figure}, and the run may spend more; "
             "the exact accountant gives a guarantee"
         )
+    if found.high > candidates.last:  # there is none: what follows a rate of 1 is none
+        return
+    following = f"{word(candidates.name)} = {show(candidates.value(found.high))}"
     if found.high in evaluator.refused:
         yield f"{following} is refused: {evaluator.refused[found.high]}"
     elif (

@@ -611,13 +611,40 @@ def test_what_refers_to_itself_over_and_over_is_refused(tmp_path: Path, monkeypa
     for before, after in zip("abcdef", "bcdefg", strict=True):
         lines.append(f"  - parallel: &{after} [{{phases: [{', '.join(6 * [f'{{parallel: *{before}}}'])}]}}, {one}]")
     (tmp_path / "plan.yaml").write_text("\n".join(lines) + "\n")
-    with pytest.raises(PlanError, match="phases are more than 300"):
+    with pytest.raises(PlanError, match="phases and their groups are more than 300"):
         plan_file.read(tmp_path / "plan.yaml")
     (tmp_path / "plan.yaml").write_text("phases:\n" + 100 * "  - {mechanism: {kind: laplace, epsilon: x}}\n")
     with pytest.raises(PlanError) as caught:
         plan_file.read(tmp_path / "plan.yaml")
     assert len(caught.value.problems) == plan_nodes.MOST_TOLD + 1 and "60 more like these" in caught.value.problems[-1]
     assert str(caught.value).startswith("100 problems with this plan\n")
+
+
+@pytest.mark.parametrize("drawn", ["", "sampling: {kind: full-batch}, "])
+def test_steps_and_epochs_have_to_agree_without_a_rate_too(tmp_path: Path, drawn: str) -> None:
+    text = f"phases:\n  - {{mechanism: {{kind: laplace, epsilon: 0.1}}, {drawn}steps: 5, epochs: %s}}\n"
+    (tmp_path / "plan.yaml").write_text(text % 300)
+    with pytest.raises(PlanError, match=r"phases\[0\]: steps=5 contradicts epochs=300, which is 300 steps"):
+        plan_file.read(tmp_path / "plan.yaml")
+    (tmp_path / "plan.yaml").write_text(text % 5)
+    assert plan_file.read(tmp_path / "plan.yaml").plan.steps == 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "phases: &p\n  - parallel: [*p, *p]\n",
+        "phases: &p\n  - {repeat: {law: geometric, mean: 10, score: public}, phases: [{parallel: [*p, *p]}]}\n",
+        "phases:\n  - &a0 {parallel: []}\n"
+        + "".join(f"  - &a{n + 1} {{parallel: [*a{n}, *a{n}]}}\n" for n in range(28)),
+    ],
+)
+def test_blocks_without_a_phase_are_counted_too(tmp_path: Path, text: str) -> None:
+    """2^30 of them were walked through before anything was said."""
+    (tmp_path / "plan.yaml").write_text(text)
+    with pytest.raises(PlanError) as caught:
+        plan_file.read(tmp_path / "plan.yaml")
+    assert len(caught.value.problems) <= plan_nodes.MOST_TOLD + 1
 
 
 def test_what_is_nested_without_end_is_told_so(tmp_path: Path) -> None:

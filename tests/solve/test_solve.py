@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dpplan import accounting, solve
 from dpplan.accounting import Guarantee
 from dpplan.accounting.bound import FLOOR
+from dpplan.adjacency import ZERO_OUT
 from dpplan.errors import NotApplicable, NotCertified, PlanError, Unreachable, UsageError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Phase, Plan, Settings
@@ -709,3 +710,27 @@ def test_each_unknown_of_a_random_run_comes_back_on_the_safe_side(seed):
 @pytest.mark.parametrize("seed", range(5, 62))
 def test_each_unknown_of_fifty_more_random_runs_comes_back_on_the_safe_side(seed):
     assert_each_unknown_comes_back(seed)
+
+
+@pytest.mark.parametrize("scheme", ["balls-in-bins", "random-allocation", "shuffle"])
+def test_a_rate_of_whole_epochs_may_be_all_of_the_data(scheme):
+    """After the last rate, 1, there is none: it was divided by 0."""
+    options = (("times", 2),) if scheme == "random-allocation" else ()
+    run = Settings(noise_multiplier=20.0, epochs=3, sampling=scheme, scheme_options=options, adjacency=ZERO_OUT)
+    found = solve.sample_rate(run, 12.0, DELTA)
+    assert (found.value, found.plan.steps, found.other_way, found.remarks) == (
+        1,
+        3,
+        None,
+        ("every batch may be all of the data",),
+    )
+
+
+@pytest.mark.parametrize(("order", "target"), [("fresh", 8.0), ("once", 20.0)])
+def test_a_rate_of_shuffled_data_is_one_over_the_steps_of_an_epoch(order, target):
+    """It was asked for among all rates, and stopped at one of its own whose epochs are not whole."""
+    options = (("order", order),)
+    run = Settings(noise_multiplier=2.0, steps=100, sampling="shuffle", scheme_options=options, adjacency=ZERO_OUT)
+    found = solve.sample_rate(run, target, DELTA)
+    assert (1 / found.value).denominator == 1 and found.spent.upper <= target
+    assert found.other_way.spent.upper > target and 1 / found.other_way.value == 1 / found.value - 1
