@@ -13,6 +13,7 @@ from dpplan.accounting.bound import Bound
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.audit import many_runs, one_run, order_statistics, two_gaussians
 from dpplan.audit.claimed_trade_off import HypothesisCurve, MuCurve, curve_of
+from dpplan.audit.order_statistics import refuse_canaries_that_touch
 from dpplan.audit.scores import SIDES, Scores
 from dpplan.errors import NotCertified, PlanError
 from dpplan.mechanism import Mechanism
@@ -25,9 +26,11 @@ METHODS = ("one-run-fdp", ORDER, "one-run", "many-runs", GAUSS)
 # Guesses of an audit that fixes none: a quarter of the canaries, an eighth, ...; fewer cannot refute much. Where
 # canaries are independent all of them tell most, and the sides say the same.
 LARGEST_SHARE, HALVINGS, LEAST_GUESSES = 4, 5, 12
-# Least noise of the family, relative to the plan's, and how closely the refuted one is found.
-LEAST_SCALE, CLOSE = 1.0 / 64.0, 1e-3
+# Most noise of the family, in units of the plan's (the least is one over it), and how closely the refuted one is found.
+# Where an ε as large as ENOUGH is refuted, no larger one is looked for: those take long, and say nothing more.
+MOST_SCALE, CLOSE, ENOUGH = 2.0**20, 1e-3, 100.0
 MOST_MU = 60.0
+SAME_PLAN = "the same plan with another noise multiplier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,12 @@ class AuditFinding:
 
 
 def audit(scores: Scores, hypothesis: Hypothesis | None, settings: AuditSettings) -> AuditFinding:
-    """Whether the scores refute the claim, and the largest ε that they refute. Scores are `checked` before."""
+    """Whether the scores refute the claim, and the largest ε that they refute. Scores are `checked` before.
+
+    Raises PlanError for a theorem that does not hold of the claim's plan.
+    """
+    if settings.method == ORDER and hypothesis is not None and hypothesis.plan is not None:
+        refuse_canaries_that_touch(hypothesis.plan)
     if settings.method == "many-runs":
         return _many_runs(scores, hypothesis, settings)
     if settings.method == GAUSS:
@@ -206,22 +214,28 @@ def _largest_refuted(
 ) -> tuple[Attempt, float, str]:
     """The attempt that refutes most, the ε of what it refutes, and the family that is meant."""
 
-    def refuted(curve: HypothesisCurve) -> Callable[[Attempt], bool]:
-        return lambda each: _refutes(settings.method, curve, scores.canaries, each, level)
+    def refutes(curve: HypothesisCurve, each: Attempt) -> bool:
+        return _refutes(settings.method, curve, scores.canaries, each, level)
 
     best, mu = attempts[0], 0.0
     for each in attempts:
-        if refuted(MuCurve(mu or 1e-9))(each):
-            found = one_run.largest(lambda m, each=each: refuted(MuCurve(m or 1e-9))(each), MOST_MU)  # type: ignore[misc]
+        if refutes(MuCurve(mu or 1e-9), each):
+            found = one_run.largest(lambda m, each=each: refutes(MuCurve(m or 1e-9), each), MOST_MU)  # type: ignore[misc]
             best, mu = (each, found) if found > mu else (best, mu)
     if hypothesis is None or hypothesis.plan is None or not _known_from_below(hypothesis):
         epsilon = gaussian_epsilon(mu, settings.delta)
         return replace(best, epsilon=epsilon), epsilon, "a Gaussian mechanism (μ-GDP)"
-    plan = hypothesis.plan
-    epsilon = (
-        0.0 if mu == 0.0 else _same_plan_with_other_noise(plan, settings.delta, lambda curve: refuted(curve)(best))
-    )
-    return replace(best, epsilon=epsilon), epsilon, "the same plan with another noise multiplier"
+    # The attempt that refutes most of one family need not be that of another one, so that all are asked.
+    plan, inner = hypothesis.plan, [best, *(each for each in attempts if each is not best)]
+
+    def refuting(changed: Plan) -> Iterator[Attempt]:
+        return (each for each in inner if refutes(_curve_of_plan(changed), each))
+
+    least = None if mu == 0.0 else _least_refuted_noise(plan, settings.delta, lambda changed: any(refuting(changed)))
+    if least is None:
+        return replace(best, epsilon=0.0), 0.0, SAME_PLAN
+    epsilon = accounting.epsilon(least, settings.delta).lower or 0.0
+    return replace(next(refuting(least)), epsilon=epsilon), epsilon, SAME_PLAN
 
 
 def _known_from_below(hypothesis: Hypothesis) -> bool:
@@ -241,28 +255,29 @@ def gaussian_epsilon(mu: float, delta: float) -> float:
     return accounting.epsilon(Plan.from_rate(1.0 / mu, 1.0, 1), delta).lower or 0.0
 
 
-def _same_plan_with_other_noise(plan: Plan, delta: float, refuted: Callable[[HypothesisCurve], bool]) -> float:
-    """The ε of the plan with the least noise that is refuted; more noise is refuted all the more. 0: none is."""
+def _least_refuted_noise(plan: Plan, delta: float, refuted: Callable[[Plan], bool]) -> Plan | None:
+    """The plan with it; more noise is refuted all the more. None: no noise is."""
 
     def is_refuted(scale: float) -> bool:
         try:
-            return refuted(_curve_of_plan(scaled(plan, scale)))
+            return refuted(scaled(plan, scale))
         except (NotCertified, PlanError):
             return False  # nothing is known of so little or so much noise: nothing is claimed
 
     high = 1.0  # a scale that is refuted
     if is_refuted(1.0):
         low = 0.5
-        while low > LEAST_SCALE and is_refuted(low):
+        while low > 1.0 / MOST_SCALE and is_refuted(low):
             low, high = low / 2.0, low
+            if (accounting.epsilon(scaled(plan, high), delta).lower or 0.0) > ENOUGH:
+                return scaled(plan, high)
     else:
         low, high = 1.0, 2.0
         while not is_refuted(high):
             low, high = high, high * 2.0
-            if high > 1.0 / LEAST_SCALE:
-                return 0.0
-    high = first_true(is_refuted, low, high, relative=CLOSE).true
-    return accounting.epsilon(scaled(plan, high), delta).lower or 0.0
+            if high > MOST_SCALE:
+                return None
+    return scaled(plan, first_true(is_refuted, low, high, relative=CLOSE).true)
 
 
 @lru_cache(maxsize=128)

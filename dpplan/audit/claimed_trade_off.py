@@ -71,6 +71,8 @@ def _envelope(lines: list[tuple[float, float]]) -> Lines:
             kept.pop()
             if breaks:
                 breaks.pop()
+        if kept and kept[-1][0] == slope:
+            continue  # of an ε that is no different from another one, or from 0, as a slope
         while kept:
             before, origin = kept[-1]
             meets = (slope * start - before * origin) / (slope - before)

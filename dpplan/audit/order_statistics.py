@@ -13,10 +13,15 @@ That one run is audited through order statistics of independent channels is the 
 
 import numpy as np
 
+from dpplan.accounting.best_of_trials import has_search
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.audit.claimed_trade_off import HypothesisCurve
+from dpplan.errors import PlanError
+from dpplan.plan import Plan
+from dpplan.sampling import BallsInBins, CyclicPoisson, Poisson, RandomAllocation
 
+EACH_FOR_ITSELF = Poisson, CyclicPoisson, BallsInBins, RandomAllocation  # no example's draw tells of another's
 CELLS = 400  # of the order statistic; 4,000 find a p-value near 0.005 lower by 2 %
 TAIL = 1e-12  # of the order statistic's law, on either side of the cells; below them it counts as refuting nothing
 # Relative, of binomial and beta probabilities by scipy's incomplete beta function: off by 2e-10 at 1e5 guesses and by
@@ -73,3 +78,18 @@ def _chance(curve: HypothesisCurve, c: Array) -> tuple[Array, Array]:
 def _named(curve: HypothesisCurve, u: float) -> float:
     """C(u), from below by a rounding; at a smaller u the chance is no smaller."""
     return first_true(lambda c: c + curve.inverse(c) > u, 0.0, u, most=60).false
+
+
+def refuse_canaries_that_touch(plan: Plan) -> None:
+    """Raises PlanError where the plan itself says that what is seen of one canary depends on others."""
+    together = [phase.sampling.kind for phase in plan.phases if not isinstance(phase.sampling, EACH_FOR_ITSELF)]
+    if together:
+        raise PlanError(
+            "method=order-statistics holds where each canary is drawn for itself, and the plan's sampling "
+            f"({together[0]}) draws examples together. Take --method one-run-fdp."
+        )
+    if has_search(plan):
+        raise PlanError(
+            "method=order-statistics holds where canaries do not touch each other, and the plan releases the best of "
+            "several trials, which each has a part in choosing. Take --method one-run-fdp."
+        )

@@ -22,14 +22,19 @@ UNFAIR = 1e-6  # the chance that fair coins fall like this, below which they are
 MOST_BYTES = 500_000_000
 LOST = 0.1  # the share of guesses that equal scores cost, from which on a warning is due
 SIDES = ("both", "in")
+NAMES = ("id", "canary", "canary_id", "example", "example_id", "index")  # of a column that says which canary a line is
+LEAST_DISTINCT = 20  # of lines, from which on a file that holds each several times is a copied one
+ONE_LINE = "A coin that counts twice would look like an attack. Keep one line for each canary."
 
 
 @dataclass(frozen=True)
 class Scores:
-    """member: whether each canary was in. score: larger means that it looks as if it were."""
+    """member: whether each canary was in. score: larger means that it looks as if it were. again: of how many lines a
+    file has the canary above already, and how many of these say of member what that line said."""
 
     member: NDArray[np.bool_]
     score: NDArray[np.float64]
+    again: tuple[int, int] = (0, 0)
 
     @property
     def canaries(self) -> int:
@@ -66,6 +71,14 @@ class Scores:
     def turned(self) -> "Scores":
         """With the sign of every score changed."""
         return Scores(self.member, -self.score)
+
+    def copies(self) -> int:
+        """How often every line is there, where there are so many different ones that no chance does that; else 1."""
+        order = np.lexsort((self.member, self.score))
+        member, score = self.member[order], self.score[order]
+        first = np.append(True, (score[1:] != score[:-1]) | (member[1:] != member[:-1]))
+        counts = np.diff(np.append(np.flatnonzero(first), len(score)))
+        return int(np.gcd.reduce(counts)) if len(counts) >= LEAST_DISTINCT else 1
 
     def coin_chance(self) -> float:
         """The probability that fair coins are as unequal as these."""
@@ -106,6 +119,8 @@ def parse(text: str, name: str) -> Scores:
     rows = csv.reader(io.StringIO(text), strict=True)  # or an open quote swallows what follows
     header = _header(rows, name)
     at = header.index("member"), header.index("score")
+    named = next((header.index(column) for column in NAMES if header.count(column) == 1), None)
+    canaries: list[str] = []
     members: list[bool] = []
     scores: list[float] = []
     wrong: list[str] = []
@@ -129,6 +144,7 @@ def parse(text: str, name: str) -> Scores:
                 wrong.append(f"{name}:{rows.line_num}: member={_cell(row, at[0])} is not 1 or 0.")
             if score is None:
                 wrong.append(f"{name}:{rows.line_num}: score={_cell(row, at[1])} is not a number.")
+            canaries.append("" if named is None or named >= len(row) else row[named].strip())
             members.append(bool(member))
             scores.append(0.0 if score is None else score)
     except csv.Error as error:
@@ -137,7 +153,19 @@ def parse(text: str, name: str) -> Scores:
         left = len(wrong) - SHOWN
         more = [FurtherProblems(f"{name}: {left} more like these.", left)] if left > 0 else []
         raise ScoresError([*wrong[:SHOWN], *more])
-    return Scores(np.array(members, dtype=bool), np.array(scores, dtype=np.float64))
+    again = _again(canaries, members) if named is not None else (0, 0)
+    return Scores(np.array(members, dtype=bool), np.array(scores, dtype=np.float64), again)
+
+
+def _again(canaries: list[str], members: list[bool]) -> tuple[int, int]:
+    """Lines of a canary that has one above, and how many of them say the same of member."""
+    first: dict[str, bool] = {}
+    alike = []
+    for canary, member in zip(canaries, members, strict=True):
+        if canary and canary in first:
+            alike.append(first[canary] == member)
+        first.setdefault(canary, member)
+    return len(alike), sum(alike)
 
 
 def _header(rows: Iterator[list[str]], name: str) -> list[str]:
@@ -188,6 +216,14 @@ def checked(scores: Scores, name: str, coins: bool) -> list[str]:
                 "one-run audit holds only where each canary was in by a fair coin of its own: guessing the larger kind "
                 "would look like an attack. Flip coins, or take --method many-runs for scores of independent runs."
             )
+        if (copies := scores.copies()) > 1:
+            problems.add(f"{name}: every line is there {copies} times. {ONE_LINE}")
+        elif coins and scores.again[1] and _by_chance(scores.again[1], scores.again[0]) < UNFAIR:
+            again, alike = scores.again
+            what = (
+                f"{again} lines are of canaries that have one above, and {alike} of them repeat what it says of member"
+            )
+            problems.add(f"{name}: {what}. {ONE_LINE}")
     warnings = []
     if coins and 2 * members == scores.canaries and scores.canaries >= 100:
         warnings.append(

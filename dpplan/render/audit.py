@@ -22,7 +22,7 @@ THEOREMS = {
     "gauss": "none: an ESTIMATE, if the scores of either kind are normal with one spread (after Agrawal et al. 2026)",
 }
 
-
+MANY = 10.0  # times a claim, from which on they are told in place of a percentage
 BEYOND = (
     "some mechanism of this ε and δ could give these scores, so the claim is not refuted; none of the family that the "
     "bound is for could. If yours is one of it, as DP-SGD is, name its plan in place of --eps: that decides."
@@ -61,11 +61,7 @@ def rows(found: "AuditFinding") -> Iterator[str]:
         f"at δ = {show(settings.delta)}, confidence {confidence}",
     )
     if found.hypothesis is not None:
-        share = (
-            ""
-            if found.share is None or found.beyond_claim
-            else f"the {'estimate' if found.is_estimate else 'bound'} reaches {100.0 * found.share:.0f} %"
-        )
+        share = "" if found.share is None or found.beyond_claim else _reached(found, found.share)
         yield plan_rows.row("claimed", f"ε ≤ {up(found.hypothesis.upper, 6)}", share)
         yield from plan_rows.whose(() if found.hypothesis.bound is None else (found.hypothesis.bound,))
     yield plan_rows.row("canaries", str(found.canaries), f"{found.members} of them members")
@@ -89,6 +85,11 @@ def rows(found: "AuditFinding") -> Iterator[str]:
         yield from plan_rows.sentence("so", BEYOND)
     elif found.violation is False:
         yield from plan_rows.sentence("so", "nothing was found, which does not prove the plan: an attack sees a part.")
+
+
+def _reached(found: "AuditFinding", share: float) -> str:
+    much = f"{share:.3g} times as much" if share >= MANY else f"{100.0 * share:.0f} %"
+    return f"the {'estimate' if found.is_estimate else 'bound'} reaches {much}"
 
 
 def table(found: "AuditFinding") -> Table:

@@ -167,3 +167,22 @@ def test_what_is_no_gaussian_is_audited_too_and_refuted_by_too_good_guesses(plan
     assert found.violation
     assert found.family == family
     assert found.epsilon > (found.hypothesis.upper if found.hypothesis else math.inf)
+
+
+def test_what_refutes_a_plan_proves_more_than_the_plan_has() -> None:
+    """Also where the number of guesses that refutes most Gaussian mechanisms is not the one that refutes the plan."""
+    plan = Plan.from_rate(1.0, 0.05, 10)
+    settings = AuditSettings(DELTA, method="order-statistics")
+    found = audit(simulated(plan, 300, np.random.default_rng(52), 0.4), Hypothesis.of_plan(plan, DELTA), settings)
+    assert found.violation
+    assert [each.refuted for each in found.attempts].count(True) == 1
+    assert found.share is not None and found.share > 1.0
+    assert found.best.refuted
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 1e6])
+def test_a_plan_far_from_what_scores_show_is_no_reason_to_prove_less(sigma: float) -> None:
+    scores = simulated(Plan.from_rate(0.5, 1.0, 1), 1000, np.random.default_rng(4))
+    alone = audit(scores, None, AuditSettings(DELTA)).epsilon
+    claim = Hypothesis.of_plan(Plan.from_rate(sigma, 1.0, 1), DELTA)
+    assert audit(scores, claim, AuditSettings(DELTA)).epsilon == pytest.approx(alone, rel=0.05)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dpplan import accounting
-from dpplan.audit import scores
+from dpplan.audit import AuditSettings, Hypothesis, audit, scores
 from dpplan.commands import audit as command
 from dpplan.commands.shared.plan_source import plan_of_file
 from dpplan.errors import PlanError
@@ -50,6 +50,35 @@ def test_a_file_that_could_be_read_in_two_ways_is_not_read(text: str, told: str)
     """A score of 0.73 is not to be taken for one of 0."""
     with pytest.raises(PlanError, match=re.escape(told)):
         scores.parse(text, "scores.csv")
+
+
+def test_a_coin_that_counts_twice_is_told() -> None:
+    rng = np.random.default_rng(2)
+    member, score = rng.integers(0, 2, 60), rng.normal(size=60)
+    lines = [f"{one},{value!r}" for one, value in zip(member.tolist(), score.tolist(), strict=True)]
+    twice = scores.parse("\n".join(["member,score", *lines, *lines]), "scores.csv")
+    named = [f"{k % 30},{member[k % 30]},{value!r}" for k, value in enumerate(score.tolist())]
+    again = scores.parse("\n".join(["id,member,score", *named]), "scores.csv")
+    fresh = [f"{k % 30},{line}" for k, line in enumerate(lines)]  # a coin of its own for each line of a canary
+    several = scores.parse("\n".join(["canary,member,score", *fresh]), "scores.csv")
+    for coins in (True, False):
+        with pytest.raises(PlanError, match="every line is there 2 times"):
+            scores.checked(twice, "scores.csv", coins)
+    with pytest.raises(PlanError, match="30 lines are of canaries that have one above, and 30 of them repeat what"):
+        scores.checked(again, "scores.csv", True)
+    assert scores.checked(again, "scores.csv", False) == []  # runs of their own, where a canary may come again
+    assert (again.again, several.again[0]) == ((30, 30), 30)
+    assert scores.checked(several, "scores.csv", True) == []
+    decided = scores.Scores(member == 1, (member == 1).astype(float))
+    assert (decided.copies(), twice.copies(), several.copies()) == (1, 2, 1)
+
+
+def test_a_bound_far_above_the_claim_is_told_in_times() -> None:
+    member = np.arange(400) % 2 == 0
+    table = scores.Scores(member, member + 0.1 * np.random.default_rng(1).random(400))
+    found = audit(table, Hypothesis.of_stated(1e-300, 1e-5), AuditSettings(1e-5))
+    (claimed,) = (line for line in render.rows(found) if "claimed" in line)
+    assert "e+300 times as much" in claimed and len(claimed) <= 80
 
 
 def test_of_many_wrong_lines_five_are_told_and_all_are_counted() -> None:

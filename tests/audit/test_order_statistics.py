@@ -1,6 +1,7 @@
 """Independent canaries: held against randomized response, a Gaussian by quadrature, and 300 sound runs."""
 
 import math
+from dataclasses import replace
 
 import mpmath
 import numpy as np
@@ -9,11 +10,14 @@ from scipy import integrate, special, stats
 from test_assessment import DELTA, PLAN, simulated
 
 from dpplan import accounting
-from dpplan.audit import AuditSettings, Hypothesis, Scores, audit, order_statistics, two_gaussians
+from dpplan.adjacency import REPLACE_ONE
+from dpplan.audit import AuditSettings, Hypothesis, Scores, audit, one_run, order_statistics, two_gaussians
 from dpplan.audit.claimed_trade_off import MuCurve, curve_of
-from dpplan.errors import ScoresError
-from dpplan.plan import Plan
-from dpplan.risk import source_of_stated
+from dpplan.errors import PlanError, ScoresError
+from dpplan.mechanism import BestOfTrials, Gaussian
+from dpplan.plan import Phase, Plan
+from dpplan.risk import source_of_gdp, source_of_stated
+from dpplan.sampling import FixedSize, Poisson
 
 SETTINGS = AuditSettings(DELTA, method="order-statistics")
 
@@ -132,3 +136,37 @@ def test_a_million_guesses_are_bounded_from_above_though_scipy_is_off() -> None:
             term *= mpmath.mpf(n - k) / (k + 1) * p / (1 - p)
     found = order_statistics.p_value(curve_of(source_of_stated(2.2, 0.0)), n, n, right)
     assert exact <= found <= exact * (1 + mpmath.mpf(1e-6))
+
+
+def test_a_plan_whose_canaries_touch_each_other_is_refused() -> None:
+    gaussian = Phase(Gaussian(1.0), Poisson(1.0), 1)
+    together = Plan((gaussian, Phase(Gaussian(1.0), FixedSize(10, 100), 5)), adjacency=REPLACE_ONE)
+    search = Plan((Phase(BestOfTrials("geometric", 3.0, (gaussian,)), Poisson(1.0), 1),))
+    for plan, words in ((together, "fixed-size"), (search, "best of several trials")):
+        claim = Hypothesis("the plan", MuCurve(1.0), plan)
+        with pytest.raises(PlanError, match=words):
+            audit(simulated(PLAN, 50, np.random.default_rng(1)), claim, SETTINGS)
+
+
+def test_canaries_that_show_all_together_or_not_at_all_alarm_this_theorem_alone() -> None:
+    """With chance 0.1 all show what they are: they touch each other, which is why the method has to be asked for."""
+    rng, canaries, runs = np.random.default_rng(9), 200, 400
+    curve, found, withstood = curve_of(replace(source_of_gdp(3.0), below_above=_one_in_ten)), 0, 0
+    for _ in range(runs):
+        member = rng.random(canaries) < 0.5
+        scores = Scores(member, rng.standard_normal(canaries) + 3.0 * member * (rng.random() < 0.1))
+        tried = [scores.ranked(canaries // 2**k, "both") for k in range(5)]
+        found += any(order_statistics.p_value(curve, canaries, *each) < 0.05 / 5 for each in tried)
+        withstood += any(one_run.is_refuted(curve, canaries, *each, 0.05 / 5) for each in tried)
+    assert withstood <= 0.05 * runs < found
+
+
+def _one_in_ten(direction: int, xs: np.ndarray, enough: object) -> tuple[np.ndarray, np.ndarray]:
+    delta = 0.1 * (special.ndtr(1.5 - xs / 3.0) - np.exp(np.minimum(xs, 700.0)) * special.ndtr(-1.5 - xs / 3.0))
+    return np.zeros(len(xs)), np.clip(delta, 0.0, 1.0) + 1e-12
+
+
+def test_a_stated_epsilon_next_to_0_or_to_another_place_has_a_curve() -> None:
+    for epsilon in (0.0, 1e-300, 1e-17, 0.6 + 1e-16):
+        curve = curve_of(source_of_stated(epsilon, 1e-5))
+        assert curve.inverse(0.5) == pytest.approx(math.exp(-epsilon) * (0.5 - 1e-5), rel=1e-9)

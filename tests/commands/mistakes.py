@@ -75,6 +75,11 @@ def prepare(folder: Path) -> None:
     (folder / "phases.yaml").write_text(PLAN_FILE, encoding="utf-8")
     (folder / "noises.yaml").write_text(NOISES, encoding="utf-8")
     (folder / "scores.csv").write_text("member,score\n" + "1,0.5\n" * 30, encoding="utf-8")
+    coins = "".join(f"{k % 3 % 2},{k}.5\n" for k in range(30))
+    (folder / "coins.csv").write_text(f"member,score\n{coins}", encoding="utf-8")
+    (folder / "copied.csv").write_text(f"member,score\n{coins}{coins}", encoding="utf-8")
+    fixed = RECIPE.replace("delta: 1e-5", "delta: 1e-5, sampling: fixed-size")
+    (folder / "fixed.yaml").write_text(fixed, encoding="utf-8")
     (folder / "semicolons.csv").write_text("member;score\n1;0,5\n0;-0,5\n", encoding="utf-8")
     (folder / "swapped.json").write_text("[[0.01, 1.1, 1000]]", encoding="utf-8")
     (folder / "begun").mkdir()  # a run that was killed before its first step

@@ -25,12 +25,13 @@ from torch.nn.functional import cross_entropy
 
 from dpplan.audit import AuditFinding, AuditSettings, Hypothesis, Scores, audit
 from dpplan.audit.assessment import ORDER
+from dpplan.audit.order_statistics import EACH_FOR_ITSELF
 from dpplan.checks import show
 from dpplan.errors import RecipeError, TrainingStopped
 from dpplan.mechanism import multiplier_of
 from dpplan.plan import Phase
 from dpplan.recipe import Recipe
-from dpplan.sampling import BallsInBins, CyclicPoisson, Poisson, RandomAllocation
+from dpplan.sampling import CyclicPoisson, FixedSize, TruncatedPoisson
 from dpplan.train import models
 from dpplan.train.canaries.likelihood import independent, likelihood
 from dpplan.train.canaries.model_with_canaries import WithCanaries
@@ -51,7 +52,6 @@ KINDS = (
     "random, by loss",
     "natural, by loss",
 )
-EACH_FOR_ITSELF = Poisson, CyclicPoisson, BallsInBins, RandomAllocation  # no example's draw tells of another's
 Progress = Callable[[int, int], None]
 
 
@@ -163,6 +163,13 @@ def audited(
         raise RecipeError(
             "canaries are single examples, and this recipe draws users whole (privacy.unit: user). Audit it with "
             "privacy.max_per_user, or audit scores of your own."
+        )
+    scheme = planned.claim.phase.sampling
+    if isinstance(scheme, FixedSize | TruncatedPoisson):
+        raise RecipeError(
+            f"privacy.sampling={scheme.kind}: its batches are drawn from exactly the examples that are claimed, and "
+            "canaries are rows besides. Audit scores of your own, --against this recipe, or audit it with sampling: "
+            "poisson."
         )
     generators = TorchGenerators(planned.device)
     with cpu_threads(recipe.runtime.threads), repeatable(), generators.left_alone():
