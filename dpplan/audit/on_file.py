@@ -8,11 +8,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from dpplan.checks import is_number
 from dpplan.durable_files import told, write_whole
 from dpplan.errors import ReportError
 
 CANARIES, MEMBERS = "audits.jsonl", "audits.private.jsonl"
 SCHEMAS = ("dpplan.audit-run/1", "dpplan.audit-membership/1")
+VERDICTS = ("consistent", "violation")
 
 
 def keep(file: Path, line: str) -> None:
@@ -34,13 +36,13 @@ def kept(file: Path) -> list[dict[str, Any]]:
         text = file.read_text(encoding="utf-8-sig", errors="replace")
     try:
         return [_checked(json.loads(text))]
-    except ValueError:  # more lines than one, or none
+    except (ValueError, RecursionError):  # more lines than one, or none
         lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     found = []
     for number, line in lines:
         try:
             found.append(_checked(json.loads(line)))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ReportError(
                 f"{file}: line {number} is no audit of a recipe. Such lines are what dpplan audit RECIPE --json prints."
             ) from None
@@ -48,11 +50,39 @@ def kept(file: Path) -> list[dict[str, Any]]:
 
 
 def _checked(raw: Any) -> dict[str, Any]:
-    """Raises ValueError where the parts are missing that a page speaks of."""
+    """Raises ValueError where the parts are missing, or of another kind, that a page speaks of."""
     if not isinstance(raw, dict) or raw.get("schema") not in SCHEMAS:
         raise ValueError
-    recipe, parts = raw.get("recipe"), raw.get("scores" if raw["schema"] == SCHEMAS[0] else "attacks")
-    sound = isinstance(recipe, dict) and isinstance(recipe.get("sha256"), str) and isinstance(parts, dict)
-    if not sound or raw.get("verdict") not in ("consistent", "violation") or not isinstance(raw.get("when"), str):
+    of_canaries = raw["schema"] == SCHEMAS[0]
+    recipe, parts = raw.get("recipe"), raw.get("scores" if of_canaries else "attacks")
+    if not isinstance(recipe, dict) or not isinstance(parts, dict) or not isinstance(raw.get("measured", {}), dict):
         raise ValueError
+    told = isinstance(recipe.get("sha256"), str) and isinstance(raw.get("when"), str)
+    is_sound = _is_sound_finding if of_canaries else _is_sound_attack
+    if not told or raw.get("verdict") not in VERDICTS or not all(map(is_sound, parts.values())):
+        raise ValueError
+    wrong = not all(raw.get("measured", {}).values()) or any(
+        each.get("verdict") == "violation" for each in parts.values()
+    )
+    if wrong and raw["verdict"] == "consistent":
+        raise ValueError  # it takes back what one of its parts found
     return raw
+
+
+def _is_sound_finding(found: Any) -> bool:
+    """Of one kind of canaries."""
+    if not isinstance(found, dict) or found.get("verdict") not in VERDICTS:
+        return False
+    numbers = [found.get("epsilon_lower"), found.get("delta"), found.get("canaries", 0)]
+    return all(map(is_number, numbers)) and isinstance(found.get("claim") or {}, dict)
+
+
+def _is_sound_attack(found: Any) -> bool:
+    """Of one attack on members. A rate is None where there are too few to tell."""
+    if not isinstance(found, dict) or not is_number(found.get("area")) or not isinstance(found.get("rates"), list):
+        return False
+    rates = [each if isinstance(each, dict) else {} for each in found["rates"]]
+    told = [each.get("true_positive_rate", "") for each in rates]
+    return all(is_number(each.get("false_positive_rate")) for each in rates) and all(
+        each is None or is_number(each) for each in told
+    )

@@ -44,9 +44,15 @@ def watched(folder: Path | None) -> Mapping[str, Any]:
     """What a memorisation watch left in a run's folder; empty where there is none that can be read."""
     try:
         found = json.loads((folder / WATCH).read_text(encoding="utf-8")) if folder is not None else {}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    examples = found.get("examples") if isinstance(found, dict) else None
+    sound = isinstance(examples, list) and all(isinstance(each, dict) and _is_at_risk(each) for each in examples)
+    return found if sound else {}
+
+
+def _is_at_risk(example: Mapping[str, Any]) -> bool:
+    return is_number(example.get("example")) and is_number(example.get("risk"))
 
 
 def by_canaries(audits: tuple[Mapping[str, Any], ...], sha256: str) -> list[AuditSentence]:

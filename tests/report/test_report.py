@@ -303,3 +303,30 @@ def test_what_is_no_audit_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="line 1 is no audit of a recipe"):
         on_file.kept(tmp_path / "audits.jsonl")
     assert on_file.kept(tmp_path / "none.jsonl") == []
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("scores", {"gradient, by likelihood": None}),
+        ("scores", {"gradient, by likelihood": {"verdict": "consistent", "epsilon_lower": 3.4}}),  # at no δ
+        ("scores", {"mislabelled, by loss": {"verdict": "consistent", "epsilon_lower": "x", "delta": 1e-5}}),
+        ("scores", {"gradient, by spread": {"verdict": "violation", "epsilon_lower": 9.0, "delta": 1e-5}}),
+        ("measured", {"steps": False}),  # and yet consistent
+        ("measured", []),
+        ("attacks", {"lira": {"area": 0.6}}),
+        ("attacks", {"lira": {"area": 0.6, "rates": [{"false_positive_rate": 0.1}]}}),
+    ],
+)
+def test_an_audit_with_parts_that_cannot_be_told_is_refused(part: str, change: Any, tmp_path: Path) -> None:
+    schema = {"schema": "dpplan.audit-membership/1"} if part == "attacks" else {}
+    text = to_json.dumps({**an_audit("consistent"), **schema, part: change})
+    (tmp_path / "audits.jsonl").write_text(text, encoding="utf-8")
+    with pytest.raises(ReportError, match="line 1 is no audit of a recipe"):
+        on_file.kept(tmp_path / "audits.jsonl")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"examples": [{"example": 1}]}', '{"examples": [7]}', "[]", "\0"])
+def test_a_watch_that_cannot_be_told_is_none(text: str, tmp_path: Path) -> None:
+    (tmp_path / audits.WATCH).write_text(text, encoding="utf-8")
+    assert audits.watched(tmp_path) == {}
