@@ -131,13 +131,15 @@ def _of_scores(
     source: Path, arguments: PlanArguments, delta: Any, as_json: bool, told: dict[str, Any], problems: list[str]
 ) -> bool:
     from dpplan import audit
+    from dpplan.recipe import bundled
     from dpplan.render import audit as render
 
     given = [f"--{name}" for name in RUNS_ONLY if told[name] is not None] + ["--attack"] * bool(told["attacks"])
     if given:
         problems.append(f"{', '.join(given)}: for the audit of a recipe, and {source} is none. Leave it out.")
     if not source.exists():
-        problems.append(f"{source}: no such file. Name the CSV file of an attack's scores, or a recipe.")
+        instead = bundled.instead_of(source) or " Name the CSV file of an attack's scores, or a recipe."
+        problems.append(f"{source}: no such file.{instead}")
     plan, at, warnings = _plan(arguments, delta, told, problems)
     settings = _settings(told, at)
     read = audit.read(source)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dpplan.checks import did_you_mean
 from dpplan.errors import InputOutputFailed, UsageError
+from dpplan.recipe.values import near_file
 
 SCORES = "scores.csv"  # what help and README show of an audit of anybody's scores
 _OF_SCORES = "Scores of an attack on 500 canaries of a run with μ = 1, for dpplan audit."
@@ -45,10 +46,25 @@ def text(name: str) -> str:
     known = (*names(), *plans(), SCORES)
     if name not in known:
         raise UsageError(
-            f"recipe={name} is not one of: {', '.join(names())}.{did_you_mean(name, known)} "
-            "`dpplan recipes` says what each is about."
+            f"recipe={name} is not one of: {', '.join(known)}.{did_you_mean(name, known)} `dpplan recipes` says what "
+            "each is about."
         )
     return (folder() / file_of(name)).read_text(encoding="utf-8")
+
+
+def instead_of(file: Path) -> str:
+    """A remedy sentence for a file that is not there: where one of that name comes with dpplan, where it was copied to
+    or how it is; else one of nearly that name that lies beside it. "" where neither is known."""
+    called = file.name if file.suffix == ".csv" else file.stem if file.suffix in ("", ".yaml", ".yml") else ""
+    name = next((each for each in (*names(), *plans(), SCORES) if called and called == each.split("/")[-1]), "")
+    if not name:
+        return near_file(file)
+    copy = Path("recipes", file_of(name))
+    return (
+        f" {copy} is there."
+        if copy.is_file()
+        else f" `dpplan recipes copy {name}` writes the one that comes with dpplan."
+    )
 
 
 def summary(name: str) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 from dpplan.checks import other_separator
 from dpplan.errors import PlanError, file_error
 from dpplan.quick_dataclass import dataclass
-from dpplan.recipe.values import near_file, yaml_problem
+from dpplan.recipe import bundled
+from dpplan.recipe.values import yaml_problem
 from dpplan.sampling import Poisson
 
 ENDINGS = (".yaml", ".yml", ".json", ".csv")
@@ -49,7 +50,7 @@ def _text(file: Path) -> str:
             raw = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
         typed = " A phase can be typed, too: sigma=1.1,q=0.01,steps=1000."
-        raise PlanError(f"{file}: no such file.{near_file(file) or typed}") from None
+        raise PlanError(f"{file}: no such file.{bundled.instead_of(file) or typed}") from None
     except OSError as error:
         raise file_error(f"{file}: cannot be read", error, PlanError) from None
     if len(raw) > MOST_BYTES:

@@ -13,7 +13,8 @@ from dpplan.checks import did_you_mean
 from dpplan.errors import FurtherProblems, PlanError, file_error
 from dpplan.number_spelling import doubtful_batch, doubtful_count, how_to_write, shortened
 from dpplan.quick_dataclass import dataclass
-from dpplan.recipe.values import near_file, pairs, yaml_problem
+from dpplan.recipe import bundled
+from dpplan.recipe.values import pairs, yaml_problem
 from dpplan.sampling import OPTIONS
 
 MOST_BYTES = 1_000_000  # far above any plan; keeps a data file given by mistake out of the parser
@@ -227,7 +228,7 @@ def compose(file: Path) -> Any:
             raw = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
         shown = " `dpplan help plans` shows what a plan looks like."
-        raise PlanError(f"{file}: no such file.{near_file(file) or shown}") from None
+        raise PlanError(f"{file}: no such file.{bundled.instead_of(file) or shown}") from None
     except OSError as error:
         raise file_error(f"{file}: cannot be read", error, PlanError) from None
     if len(raw) > MOST_BYTES:

@@ -12,9 +12,10 @@ from typing import Any
 
 from dpplan.checks import did_you_mean
 from dpplan.errors import RecipeError, file_error
+from dpplan.recipe import bundled
 from dpplan.recipe.deployment_statement_block import StatementBlock
 from dpplan.recipe.schema import Audit, Block, Check, Data, Model, Privacy, Runtime, Training, violations
-from dpplan.recipe.values import Given, Kind, meant, near_file, pairs, yaml_problem
+from dpplan.recipe.values import Given, Kind, meant, pairs, yaml_problem
 
 _ALL: tuple[type[Block], ...] = (Privacy, Data, Model, Training, Runtime, Check, Audit, StatementBlock)
 _BESIDE = {Runtime.title, Check.title, Audit.title, StatementBlock.title}
@@ -32,7 +33,7 @@ def read_text(file: Path) -> str:
         with file.open("rb") as stream:
             raw = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        raise RecipeError(f"{file}: no such file.{_offered(file) or near_file(file) or _NONE}") from None
+        raise RecipeError(f"{file}: no such file.{bundled.instead_of(file) or _NONE}") from None
     except IsADirectoryError:
         copy = file / "recipe.yaml"
         instead = (
@@ -47,16 +48,6 @@ def read_text(file: Path) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise RecipeError(f"{file}: is not text (UTF-8); a recipe is a YAML file.") from None
-
-
-def _offered(file: Path) -> str:
-    """A remedy where a recipe of that name comes with dpplan: where it was copied to, or how it is."""
-    from dpplan.recipe import bundled  # only a mistake needs it
-
-    name, copy = file.stem, Path("recipes", f"{file.stem}.yaml")
-    if name in bundled.names() and copy.is_file():
-        return f" {copy} is there."
-    return f" `dpplan recipes copy {name}` writes the one that comes with dpplan." if name in bundled.names() else ""
 
 
 def read_blocks(text: str, name: str) -> dict[str, Any]:

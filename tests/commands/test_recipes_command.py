@@ -118,6 +118,7 @@ def test_nothing_of_the_users_is_overwritten(said: Callable[..., str], tmp_path:
     ("arguments", "told"),
     [
         (("copy", "digitz"), "recipe=digitz is not one of: audit,"),
+        (("copy", "digitz"), "plans/weekly-releases, scores.csv. Did you"),
         (("copy", "digitz"), "Did you mean 'digits'?"),
         (("copy",), "write dpplan recipes copy NAME"),
         (("digits",), "write dpplan recipes copy NAME"),
@@ -138,6 +139,38 @@ def test_a_recipe_that_was_not_copied_yet_is_offered(
     assert "no such file. `dpplan recipes copy digits` writes" in capsys.readouterr().err
     assert program.run(["check", "recipes/mine.yaml"]) == errors.EXIT_USAGE
     assert "copy" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        ("audit recipes/scores.csv", "scores.csv"),
+        ("audit recipes/audit-digits.yaml", "audit-digits"),
+        ("epsilon recipes/plans/cohorts.yaml", "plans/cohorts"),
+        ("epsilon --spent recipes/plans/cohorts.yaml --sigma 1 --q 0.1 --steps 10 --delta 1e-5", "plans/cohorts"),
+        ("epsilon --spent cohorts --sigma 1 --q 0.1 --steps 10 --delta 1e-5", "plans/cohorts"),
+        ("check plans/cohorts.yaml", "plans/cohorts"),
+        ("check --phases recipes/plans/cohorts.yaml", "plans/cohorts"),
+        ("compare plans recipes/digits.yaml recipes/digits-cnn.yaml", "digits"),
+        ("export plans/cohorts --to dp-accounting", "plans/cohorts"),
+        ("report recipes/plans/cohorts.yaml", "plans/cohorts"),
+        ("risk recipes/plans/cohorts.yaml", "plans/cohorts"),
+        ("solve plans/dp-sgd-with-tuning.yaml --target-eps 3", "plans/dp-sgd-with-tuning"),
+        ("solve digits --target-eps 3", "digits"),
+        ("train recipes/digits.yaml", "digits"),
+        ("tune recipes/digits.yaml", "digits"),
+    ],
+)
+def test_a_missing_file_that_comes_with_dpplan_is_offered_by_each_command(
+    call: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Plan files and scores, too; and what is offered works."""
+    monkeypatch.chdir(tmp_path)
+    assert program.run(call.split()) == errors.EXIT_USAGE
+    told = unwrapped(capsys.readouterr().err)
+    assert f"`dpplan recipes copy {name}` writes the one that comes with dpplan." in told, told
+    assert program.run(["recipes", "copy", name]) == errors.EXIT_DONE
+    assert (tmp_path / "recipes" / bundled.file_of(name)).is_file()
 
 
 def test_in_a_wheel_they_lie_beside_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -180,6 +180,10 @@ class PlanFileName(click.ParamType):  # type: ignore[type-arg]  # as above
         path = "dpplan" if ctx is None else ctx.command_path
         if meant := option_without_hyphens(text, ctx):
             raise click.UsageError(meant, ctx)
+        from dpplan.recipe import bundled  # only a mistake needs it
+
+        if instead := bundled.instead_of(Path(text)):
+            raise click.UsageError(f"{shortened(text)}: no such file or folder.{instead}", ctx)
         raise click.UsageError(
             f"{shortened(text)}: no such file or folder, and it belongs to no option. {self.what} may stand there. See "
             f"{path} --help."

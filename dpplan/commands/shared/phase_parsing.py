@@ -17,6 +17,7 @@ from dpplan.commands.shared.plan_arguments import READ_AS, ParsedPlan, PlanArgum
 from dpplan.errors import FurtherProblems, UsageError
 from dpplan.plan import Plan, Settings
 from dpplan.quantities import DESCRIBING, FIND_IT
+from dpplan.recipe import bundled
 from dpplan.recipe.phases import Written, read
 from dpplan.sampling import CHOICES, OPTIONS
 
@@ -111,7 +112,8 @@ def _written(given: Iterable[str], name: str, unread: list[str], shared: Setting
         try:
             path = Path(text)
             if not path.suffix and not path.exists():
-                raise UsageError(f"{text}: no such file or folder. A phase can be typed, too: {_TYPED}.")
+                instead = bundled.instead_of(path) or f" A phase can be typed, too: {_TYPED}."
+                raise UsageError(f"{text}: no such file or folder.{instead}")
             if foreign_files.is_state(path):
                 yield from foreign_files.phases(path)
             else:

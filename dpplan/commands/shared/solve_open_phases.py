@@ -16,7 +16,7 @@ from dpplan.commands.shared.request import cautions_of, or_own, resolve
 from dpplan.errors import PlanError
 from dpplan.open_noise import Opening, setting_of
 from dpplan.plan import Delta, Plan, Settings
-from dpplan.recipe.values import near_file
+from dpplan.recipe import bundled
 
 if TYPE_CHECKING:
     from dpplan.solve.allocation import Allocation, Budget
@@ -74,8 +74,9 @@ def _absent(file: str) -> str:
     try:
         Path(file).stat()
     except FileNotFoundError:
-        near = near_file(Path(file))
-        return "" if "=" in file else f"{file}: no such file.{near or ' Name a plan file: see dpplan help plans.'}"
+        if "=" in file:
+            return ""
+        return f"{file}: no such file.{bundled.instead_of(Path(file)) or ' Name a plan file: see dpplan help plans.'}"
     except (OSError, ValueError):  # whoever reads it says what is wrong
         return ""
     return ""
