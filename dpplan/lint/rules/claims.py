@@ -3,6 +3,7 @@
 The docstring of a rule is its long explanation, shown by `dpplan check --explain`.
 """
 
+import contextlib
 import decimal
 import math
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ _MEANINGLESS_DELTA = 0.01
 _NEGLIGIBLE = 0.01
 # The least share of the proven figure that a claim is which looks like that figure rounded down, and not like another.
 _NEARLY = 0.99
+# How much above the figure of the accountant that is named a claim may be and still be that figure, rounded up.
+_ROUNDED_UP = 1.05
 
 
 def adjacency_mismatched(run: LintContext) -> Iterator[Remark]:
@@ -97,7 +100,11 @@ def claim_under_reports(run: LintContext) -> Iterator[Remark]:
 
     Where a loader is named that is known to run something else, as Opacus with its own rate and steps, the claim is
     held against what that costs. One that is true of it and not of the plan as put is a warning: the plan should say
-    what is run. An ε is one at its δ: the sentence says from which δ on the claim would be true.
+    what is run. Where the claim is false and it is known what is run, the finding says from which δ on the claim would
+    be true, if that is below 0.01.
+
+    A claim that is true and is not what the accountant says whose figure it is said to be gets a note: it looks like
+    the figure of another plan, or of another δ.
     """
     plan = run.plan_as_claimed
     if run.plan is None or plan is None:
@@ -115,7 +122,30 @@ def claim_under_reports(run: LintContext) -> Iterator[Remark]:
     if quoted is not None and quoted.guarantee is Guarantee.ESTIMATE:
         yield _estimate(run, quoted)
     if run.claim.epsilon is not None and run.epsilon_as_claimed is not None:
-        yield from _held_against(run, plan, run.claim.epsilon, quoted)
+        found = list(_held_against(run, plan, run.claim.epsilon, quoted))
+        yield from found
+        if quoted is not None and all(each.severity is not Severity.ERROR for each in found):
+            yield from _of_another(run, plan, run.claim.epsilon, quoted)
+
+
+def _of_another(run: LintContext, plan: Plan, claimed: float, quoted: Bound) -> Iterator[Remark]:
+    """A claim that is not what the accountant that is named says: of the plan, or of what the named loader runs."""
+    said, own = [quoted], run_of_loader(run, plan)
+    if own is not None and own.phases != plan.phases:
+        with contextlib.suppress(NotCertified):
+            said.append(accounting.epsilon(own, run.delta.value, run.claim.accountant))
+    if any(_NEARLY * each.value <= claimed <= _ROUNDED_UP * each.value for each in said):
+        return
+    value, estimate = said[-1].value, quoted.guarantee is Guarantee.ESTIMATE
+    figure = f"ε ≈ {value:.{DIGITS}g}" if estimate else f"ε ≤ {at_most(value)}"
+    whose = "this plan" if len(said) == 1 else f"what {run.loop.loader} runs"
+    reason = (
+        f"{said[-1].accountant} says {figure} of {whose}{under(run)}{_at(run)}, and the claimed ε = "
+        f"{show(claimed)} is {'more' if claimed > value else 'less'}: it is not that figure, and looks like "
+        "one of another plan, another δ or other software."
+    )
+    fix = "Hold n, batch, length, noise and δ against what ran; dpplan compare accountants has every figure."
+    yield Remark(Severity.NOTE, "--claimed-eps", reason, fix)
 
 
 def _of_other_neighbours(run: LintContext, plan: Plan) -> Iterator[Remark]:

@@ -215,6 +215,38 @@ def test_what_the_accountant_says_that_is_named_is_told_with_a_false_claim() -> 
     assert said > 0.87 and message.endswith("of this plan: the claim is of another one.")
 
 
+@pytest.mark.parametrize(("claimed", "way"), [(3.2, "more"), (2.75, "less")])
+def test_a_true_claim_that_is_not_the_figure_of_the_accountant_that_is_named_gets_a_note(
+    claimed: float, way: str
+) -> None:
+    """It is above what is proven, so nothing is wrong with it; but the plan may be another one."""
+    finding = only(claiming(epsilon=claimed, accountant="rdp"), "DP009")
+    said = figure("rdp says ε ≤", finding.message)
+    assert (finding.severity, finding.where) == (Severity.NOTE, "--claimed-eps")
+    assert f"the claimed ε = {claimed} is {way}: it is not that figure" in finding.message
+    assert (claimed > said) == (way == "more")
+    assert "at δ = 1e-06" in finding.message and "compare accountants" in finding.fix
+
+
+def test_a_claim_that_is_the_accountants_figure_but_for_rounding_gets_none() -> None:
+    run = claiming(accountant="rdp")
+    said = accounting.epsilon(run.plan, DELTA, "rdp").value  # type: ignore[arg-type]
+    for claimed in (said, math.ceil(100 * said) / 100, math.floor(1000 * said) / 1000):
+        assert found(claiming(epsilon=claimed, accountant="rdp"), "DP009") == []
+    assert found(claiming(epsilon=2 * said), "DP009") == []  # nobody was named
+
+
+def test_the_figure_of_what_the_named_loader_runs_is_the_accountants_too() -> None:
+    run = of_options(run={"loop": lint.Loop(loader="opacus"), "claim": lint.StatedClaim(accountant="rdp", epsilon=9.0)})
+    assert "of what opacus runs at" in only(run, "DP009").message
+
+
+def test_an_estimate_that_is_not_the_claim_is_told_as_one() -> None:
+    notes = [each for each in found(claiming(epsilon=9.0, accountant="gdp"), "DP009") if each.severity is Severity.NOTE]
+    (note,) = notes
+    assert "gdp says ε ≈ " in note.message
+
+
 def test_an_accountant_without_a_theorem_cannot_be_quoted() -> None:
     finding = only(claiming(accountant="zcdp"), "DP009")
     assert finding.severity is Severity.ERROR
