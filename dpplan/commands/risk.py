@@ -65,7 +65,11 @@ nothing could be certified; 5 a file that is there cannot be read, or one cannot
 @click.option("--prior", type=NUMBER, default=0.5, show_default=True, help="How likely a person is in the data.")
 @click.option("--fpr", type=NUMBER, default=0.01, show_default=True, help="False-positive rate of the posterior.")
 @click.option("--baseline", type=NUMBER, default=0.01, show_default=True, help="Chance to be right without the data.")
-@click.option("--mu-delta", type=CHANCE, help="The δ₀ that the smallest μ may leave out; --delta if not given.")
+@click.option(
+    "--mu-delta",
+    type=CHANCE,
+    help="The δ₀ that the smallest μ may leave out. If not given: the δ of all else; 1e-5 for --mu alone.",
+)
 @plot_option.plot_option("Also draw the trade-off")
 @output.json_option
 def command(
@@ -89,7 +93,7 @@ def command(
         judged = _judged(source, arguments, delta, epsilon, mu, problems)
         if plot is not None:
             plot_option.needs_matplotlib()
-        question = asked.question(judged.stated)
+        question = asked.question(judged.stated, judged.delta)
         found = risk.assess(judged.source, question)
         if plot is not None:
             from dpplan.plot import risk as drawing
@@ -126,12 +130,12 @@ class AttackOptions:
             found.probability("mu_delta", self.mu_delta, closed_right=False, try_="1e-5 is usual.")
         return found.found
 
-    def question(self, stated: tuple[float, float] | None) -> "AttackQuestion":
-        """stated: the (ε, δ) to stand beside, whose δ a μ may leave out where nothing else is said."""
+    def question(self, stated: tuple[float, float] | None, delta: float | None) -> "AttackQuestion":
+        """stated: the (ε, δ) to stand beside. delta: the one that a μ may leave out where nothing else is said."""
         from dpplan import risk
 
         usual = risk.AttackQuestion()
-        left_out = self.mu_delta if self.mu_delta is not None else stated[1] if stated else usual.mu_delta
+        left_out = next(each for each in (self.mu_delta, delta, usual.mu_delta) if each is not None)
         return risk.AttackQuestion(
             rates=tuple(float(rate) for rate in self.rates) or usual.rates,
             prior=float(self.prior),
@@ -158,9 +162,11 @@ def _clashes(source: Path | None, settings: Settings, epsilon: Any, mu: Any) -> 
 
 @dataclass(frozen=True)
 class _Judged:
-    """What is judged, the (ε, δ) to stand beside it, warnings, and the plan and names of its phases where there are."""
+    """What is judged, the δ it is judged at, the (ε, δ) to stand beside it, warnings, and the plan and names of its
+    phases where there are."""
 
     source: "Source"
+    delta: float | None
     stated: tuple[float, float] | None
     warnings: list[str]
     plan: Plan | None
@@ -179,18 +185,18 @@ def _judged(
             checked.positive("mu", mu, try_="0.1 to 2 is usual.")
         if epsilon is not None:
             checked.require(delta is not None, "delta is missing: an ε means nothing without one. Give --delta.")
-            if delta is not None:
-                checked.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
+        if delta is not None:
+            checked.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
         if checked.found:
             raise PlanError(checked.found)
         if mu is not None:
-            return _Judged(risk.source_of_gdp(float(mu)), None, [], None)
+            return _Judged(risk.source_of_gdp(float(mu)), None if delta is None else float(delta), None, [], None)
         # A guarantee that is stated holds at the δ that was typed, and not below.
         at = math.nextafter(delta, 1.0) if isinstance(delta, Below) else float(delta)
-        return _Judged(risk.source_of_stated(float(epsilon), at), None, [], None)
+        return _Judged(risk.source_of_stated(float(epsilon), at), at, None, [], None)
     plan, at, warnings, names = _plan(source, arguments, delta, problems)
     bound = accounting.epsilon(plan, at, accounting.LEAST)
-    return _Judged(risk.source_of_figure(plan, bound), (bound.value, at), warnings, plan, names)
+    return _Judged(risk.source_of_figure(plan, bound), at, (bound.value, at), warnings, plan, names)
 
 
 def _plan(

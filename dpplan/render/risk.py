@@ -66,7 +66,8 @@ LEGEND = (
     "TPR: of those whose data was used, the share that is recognised. FPR: of all others, the share that is taken for "
     "them. Advantage: TPR less FPR, 0 for guessing and 1 for certainty."
 )
-
+# Said where (ε, δ) stands beside.
+OF_GAINS = "Tighter: the gain over guessing by (ε, δ) alone, in terms of the one under `at most`."
 WHY_EQUAL = (
     "Singling out, attribute inference and reconstruction are equal because one bound holds for all three: somebody "
     "who is right with chance {0} without the data (--baseline) is right at most as often as the TPR at FPR {0} with "
@@ -78,7 +79,7 @@ def rows(found: "Assessment", plan: Plan | None, names: Sequence[str] = ()) -> I
     """What the words mean, what the figures rest on, a μ, and what they mean to two people. names: of the phases, where
     they have some."""
     source, question = found.trade_off.source, found.question
-    yield from wrapped(LEGEND, indent=2)
+    yield from wrapped(LEGEND if question.stated is None else f"{LEGEND} {OF_GAINS}", indent=2)
     yield from wrapped(WHY_EQUAL.format(show(question.baseline)), indent=2)
     yield ""
     yield from plan_rows.sentence("from", f"{source.name} ({source.guarantee})")
@@ -87,7 +88,10 @@ def rows(found: "Assessment", plan: Plan | None, names: Sequence[str] = ()) -> I
     if question.stated is not None and plan is not None:
         epsilon, delta = question.stated
         yield plan_rows.row("epsilon", up(epsilon, 6), f"at δ = {show(delta)}")
-    if found.mu is not None:
+    if found.mu is None:
+        none = f"none was found that leaves out δ₀ = {show(question.mu_delta)} and no more (--mu-delta)"
+        yield from plan_rows.sentence("smallest μ", none)
+    else:
         yield plan_rows.row("smallest μ", up(found.mu, 6), f"δ(ε) ≤ δ_μ(ε) + {show(question.mu_delta)} at every ε")
     if found.regret is not None:
         yield plan_rows.row("regret of μ", f"≤ {up(found.regret, 3)}", "of μ alone, as GDP reporting calls it")

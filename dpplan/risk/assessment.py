@@ -222,13 +222,9 @@ def smallest_mu(source: Source, delta: float) -> float | None:
     What the places ask for by themselves no μ undercuts; stretches are halved where a μ hardly above that is not yet
     proven, which is near the x that asks most. So the bound holds for any places, and few are looked at.
     """
-    places = np.array((*LOOKED, *FARTHER))
-    uppers = _uppers(source, places, delta)
-    beyond = np.flatnonzero((uppers <= outward.down(delta, outward.MANY)) & (places >= 1.0))
-    if not len(beyond):
+    profile = _first_sampled(source, delta)
+    if profile is None:
         return None
-    places, uppers = places[: beyond[0] + 1], uppers[: beyond[0] + 1]
-    profile = _Sampled(places, np.exp(places), uppers)
     if profile.upper[0] <= delta:
         return 0.0
     least = 1e-6
@@ -245,6 +241,20 @@ def smallest_mu(source: Source, delta: float) -> float | None:
         profile = profile.halved(source, np.logical_not(fits), delta)
     found = _first_mu(lambda mu: bool(profile.fits_between(delta, mu).all()), goal)
     return None if found >= MOST_MU else outward.up(found, 1e-12)
+
+
+def _first_sampled(source: Source, delta: float) -> "_Sampled | None":
+    """At the places to look at first, up to one from which on δ is no more than `delta`; None where none is that."""
+    places = np.array((*LOOKED, *FARTHER))
+    if source.level is not None and source.level[0] <= FARTHER[-1] and source.level[1] <= delta:
+        places = np.append(places[places < source.level[0]], source.level[0])
+        return _Sampled(places, np.exp(places), _uppers(source, places, delta))
+    uppers = _uppers(source, places, delta)
+    beyond = np.flatnonzero((uppers <= outward.down(delta, outward.MANY)) & (places >= 1.0))
+    if not len(beyond):
+        return None
+    kept = slice(0, beyond[0] + 1)
+    return _Sampled(places[kept], np.exp(places[kept]), uppers[kept])
 
 
 def _uppers(source: Source, places: Array, delta: float) -> Array:

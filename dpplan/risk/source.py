@@ -37,7 +37,8 @@ class Source:
     best by a little. assumes: what it rests on. alike: whether both directions have one profile. bracketed: whether the
     two ends are of different laws, which lie apart however well both are known. known: an (ε, δ) that another proof has
     of the same; where a figure by it alone is less, that is the one. other: such proofs of δ at any ε >= 0, where there
-    are some, which `assess` holds beside what is not known closely.
+    are some, which `assess` holds beside what is not known closely. level: (x, δ): from this x on δ is this very
+    number, which `deltas` has with its roundings.
 
     guarantee: CERTIFIED for the profile of a plan, UPPER for that of one with a search, and for what somebody states:
     what is true may be less.
@@ -52,6 +53,7 @@ class Source:
     bracketed: bool = False
     known: Ends | None = None
     other: "OtherDeltas | None" = None
+    level: Ends | None = None
 
     def deltas(self, direction: int, xs: Array, enough: Width = NARROWEST) -> ManyEnds:
         """lower <= δ(x) <= upper of one direction at each of these real x."""
@@ -205,6 +207,7 @@ def source_of_stated(epsilon: float, delta: float) -> Source:
         "the stated (ε, δ) holds for the neighbours and the unit it names",
         (epsilon,),
         alike=True,
+        level=(epsilon, delta),
     )
 
 

@@ -312,7 +312,7 @@ def test_what_is_asked_of_an_attacker_is_checked_and_completed() -> None:
     starts = ["at=2", "prior=0", "fpr=-1", "mu_delta=1"]
     problems = AttackOptions((0.1, 2.0), 0.0, -1.0, 0.5, 1.0).problems
     assert [each[: len(start)] for each, start in zip(problems, starts, strict=True)] == starts
-    question = AttackOptions((0.2,), 0.1, 0.3).question((3.0, 1e-6))
+    question = AttackOptions((0.2,), 0.1, 0.3).question((3.0, 1e-5), 1e-6)
     assert (question.rates, question.prior, question.fpr, question.mu_delta) == ((0.2,), 0.1, 0.3, 1e-6)
-    assert AttackOptions(mu_delta=1e-9).question((3.0, 1e-6)).mu_delta == 1e-9
-    assert len(AttackOptions().question(None).rates) == 5
+    assert AttackOptions(mu_delta=1e-9).question((3.0, 1e-6), 1e-6).mu_delta == 1e-9
+    assert (len(AttackOptions().question(None, None).rates), AttackOptions().question(None, None).mu_delta) == (5, 1e-5)

@@ -210,6 +210,19 @@ def test_the_smallest_mu_of_a_gaussian_is_its_own(mu):
     assert mu * (1.0 - 1e-4) <= found <= mu * (1.0 + 1e-3)
 
 
+@pytest.mark.parametrize(("epsilon", "delta"), [(3.0, 1e-6), (0.1, 1e-9), (40.0, 1e-3)])
+def test_a_stated_delta_can_be_left_out_and_not_a_part_of_it(epsilon, delta):
+    """From its ε on the profile is δ itself, which no μ has to cover; below it μ covers the rest, and hardly more."""
+    source = risk.source_of_stated(epsilon, delta)
+    mu = risk.assess(source, risk.AttackQuestion(mu_delta=delta)).mu
+    x = np.linspace(0.0, epsilon, 4001)[:-1]
+    rest = (1.0 - delta) * -np.expm1(x - epsilon) / (1.0 + math.exp(-epsilon))
+    assert np.all(rest <= [gaussian_delta(mu, each) + 1e-12 for each in x])
+    assert np.any(rest > [gaussian_delta(mu * (1.0 - 1e-3), each) for each in x])
+    for less in (math.nextafter(delta, 0.0), delta / 2):
+        assert risk.assess(source, risk.AttackQuestion(mu_delta=less)).mu is None
+
+
 def gaussian_delta(mu, epsilon):
     return upper_tail(epsilon / mu - 0.5 * mu) - math.exp(epsilon) * upper_tail(epsilon / mu + 0.5 * mu)
 
