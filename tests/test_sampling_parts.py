@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 
 from dpplan import notebook
+from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.exact.allocation_floor import event_bound
 from dpplan.accounting.pairs.allocation.loss import UnknownLoss
 from dpplan.accounting.pairs.dominating import gaussian, subsampled
@@ -75,14 +76,31 @@ def test_what_shows_schemes_and_recipes() -> None:
     found = batch_cap.cap(settings, 1e-3, 0.05, ())
     first, *others = solve_batch_cap.lines(found, resolve_delta(1e-3, 100))
     assert first.startswith(f"cap = {found.value}")
+    assert first.endswith(f" ({found.spent.guarantee})")
     assert any("batches cut" in line for line in others)
+    (bare,) = (line.split() for line in others if line.startswith("  without a cap "))
+    assert bare[-1] == str(found.uncut.guarantee)
+    assert any(line.split()[:2] == ["delta", "0.001"] for line in others)
+    (cost,) = (line.split()[4] for line in others if line.startswith("  cost of the cap "))
+    assert 100 * found.cost <= float(cost) <= 100 * found.cost * 1.1  # from above, so rounded up
+
+
+def test_what_a_cap_costs_is_never_rounded_down() -> None:
+    plan = Plan.from_rate(1.0, 0.1, 10)
+    spent, uncut = (
+        Bound("epsilon", value, value, Guarantee.CERTIFIED, "exact", plan.assumptions) for value in (1.00771, 1.0)
+    )
+    found = batch_cap.Cap(9, plan, 1e-3, spent, uncut, None, 0.000771, 8.0)
+    told = [line.split() for line in solve_batch_cap.lines(found, resolve_delta(1e-3, 100))]
+    assert ["cost", "of", "the", "cap", "0.78", "%"] in [line[:6] for line in told]
+    assert ["batches", "cut", "0.078", "%"] in [line[:4] for line in told]
 
 
 def test_the_most_examples_of_a_user_are_shown_with_what_one_more_spends() -> None:
     settings = Settings(noise_multiplier=4.0, sample_rate=0.01, steps=20, unit="user")
     found = max_per_user(settings, 1.0, 1e-5)
     first, *others = solve_max_per_user.lines(found, resolve_delta(1e-5, None))
-    assert first.startswith(f"examples per user = {found.value} ")
+    assert first.startswith(f"examples per user = {found.value} ") and first.endswith(f" ({found.spent.guarantee})")
     assert any(f"{found.value + 1} would spend" in line for line in others)
 
 

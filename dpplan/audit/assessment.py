@@ -15,6 +15,7 @@ from dpplan.audit import many_runs, one_run, order_statistics, two_gaussians
 from dpplan.audit.claimed_trade_off import HypothesisCurve, MuCurve, curve_of
 from dpplan.audit.order_statistics import refuse_canaries_that_touch
 from dpplan.audit.scores import SIDES, Scores
+from dpplan.checks import show
 from dpplan.errors import NotCertified, PlanError
 from dpplan.mechanism import Mechanism
 from dpplan.open_noise import noise_of, setting_of, with_noise
@@ -65,7 +66,9 @@ class Hypothesis:
     @classmethod
     def of_stated(cls, epsilon: float, delta: float) -> "Hypothesis":
         return cls(
-            f"ε = {epsilon:g} at δ = {delta:g}", curve_of(source_of_stated(epsilon, delta)), stated=(epsilon, delta)
+            f"ε = {show(epsilon)} at δ = {show(delta)}",
+            curve_of(source_of_stated(epsilon, delta)),
+            stated=(epsilon, delta),
         )
 
     @property

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dpplan.checks import Problems, other_separator, show
 from dpplan.errors import FurtherProblems, ScoresError, UsageError, file_error
+from dpplan.rounding import up
 
 MEMBER = {
     **dict.fromkeys(("1", "1.0", "true", "in", "yes"), True),
@@ -212,9 +213,9 @@ def checked(scores: Scores, name: str, coins: bool) -> list[str]:
         problems.require(both, f"{name}: holds {members} members of {scores.canaries}. Both kinds are needed.")
         if both and coins and (chance := scores.coin_chance()) < UNFAIR:
             problems.add(
-                f"{name}: {members} of {scores.canaries} are members, which fair coins do with chance {chance:.1g}. A "
-                "one-run audit holds only where each canary was in by a fair coin of its own: guessing the larger kind "
-                "would look like an attack. Flip coins, or take --method many-runs for scores of independent runs."
+                f"{name}: {members} of {scores.canaries} are members, which fair coins do with chance {up(chance, 1)}. "
+                "A one-run audit holds only where each canary was in by a fair coin of its own: guessing the larger "
+                "kind would look like an attack. Flip coins, or take --method many-runs for scores of independent runs."
             )
         if (copies := scores.copies()) > 1:
             problems.add(f"{name}: every line is there {copies} times. {ONE_LINE}")

@@ -346,7 +346,7 @@ def _solve_named(
         plan, described, lines = (
             smallest.plan,
             solve_batch_cap.described(smallest, resolved),
-            solve_batch_cap.lines(smallest, resolved),
+            solve_batch_cap.lines(smallest, resolved, output.paint),
         )
     else:
         from dpplan.render import solve_max_per_user
@@ -354,7 +354,7 @@ def _solve_named(
 
         most = max_per_user(drawn, target.target_epsilon, resolved.value, phases)
         plan, described = most.plan, solve_max_per_user.described(most, resolved)
-        lines = solve_max_per_user.lines(most, resolved)
+        lines = solve_max_per_user.lines(most, resolved, output.paint)
     warnings = (*cautions(settings, [resolved]), *ended_early(spent or ()))
     if as_json:
         output.as_json(to_json.document("solve", plan, [described], warnings))

@@ -16,6 +16,7 @@ from dpplan.checks import other_separator, show
 from dpplan.errors import NotCertified, UsageError, file_error
 from dpplan.plan import Plan, Settings
 from dpplan.quick_dataclass import dataclass
+from dpplan.rounding import up
 from dpplan.units import names_nobody, user_name
 
 LARGEST = 60.0  # of an example's ε: beyond, a group's is no figure that anybody wants
@@ -125,7 +126,7 @@ def of_group(plan: Plan, delta: float, members: int, relative: float = 1e-7) -> 
         Guarantee.UPPER,
         "exact",
         dataclasses.replace(plan, privacy_unit="user", max_per_user=members).assumptions,
-        f"group privacy of {members} examples, each ({high:.6g}, δ)-private",
+        f"group privacy of {members} examples, each ({up(high)}, δ)-private",
     )
 
 

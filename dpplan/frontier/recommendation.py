@@ -15,6 +15,7 @@ from dpplan.errors import NotCertified, PlanError, Unreachable, UsageError
 from dpplan.frontier.grid import Cell, Grid, Place
 from dpplan.plan import Settings
 from dpplan.quick_dataclass import dataclass
+from dpplan.rounding import up
 from dpplan.solve import Solution
 
 NEAR = 0.05  # of the least effective noise, within which the cheapest cell is told
@@ -216,7 +217,7 @@ def _reason(rule: str, grid: Grid, cells: Pool, cell: Cell, floor: float) -> str
             "steps, so the one with the smallest noise-batch ratio is taken"
         )
     spare = cell.effective_noise / floor - 1
-    at_most = f"{max(100 * spare / (1 + spare), 0.1):.2g} %"
+    at_most = f"{up(max(100 * spare / (1 + spare), 0.1), 2)} %"
     if rule == "saturation":
         return (
             f"{most_compute}, and whose noise no larger batch would lower by over a tenth in as many steps (here by "

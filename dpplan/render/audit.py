@@ -1,5 +1,6 @@
 """An audit: its verdict, the bound, and what was tried; as text and as JSON."""
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,11 @@ def rounded_down(value: float) -> str:
     """Six digits, never more than the value."""
     text = f"{value:.6g}"
     return text if float(text) <= value else f"{value * (1 - 5e-6):.6g}"
+
+
+def _percent(share: float) -> str:
+    """Whole percents of what is claimed, never more than the share that a bound reaches."""
+    return f"{math.floor(100.0 * share)} %" if share < 1e6 else "more than all"
 
 
 def headline(found: "AuditFinding", paint: "Callable[[str, Meaning], str]") -> str:
@@ -88,7 +94,7 @@ def rows(found: "AuditFinding") -> Iterator[str]:
 
 
 def _reached(found: "AuditFinding", share: float) -> str:
-    much = f"{share:.3g} times as much" if share >= MANY else f"{100.0 * share:.0f} %"
+    much = f"{rounded_down(share)} times as much" if share >= MANY else _percent(share)
     return f"the {'estimate' if found.is_estimate else 'bound'} reaches {much}"
 
 
@@ -104,7 +110,7 @@ def table(found: "AuditFinding") -> Table:
 
 
 def _row(each: "Attempt") -> tuple[TableCell, ...]:
-    p_value = "-" if each.p_value is None else f"{each.p_value:.2g}"
+    p_value = "-" if each.p_value is None else up(each.p_value, 2)
     return TableCell(str(each.guesses)), TableCell(each.side), TableCell(str(each.right)), TableCell(p_value)
 
 
@@ -162,7 +168,7 @@ def run_rows(findings: "Mapping[str, AuditFinding]", measured: Measured, level: 
     for name, of_gradient in (("white box", True), ("black box", False)):
         bounds = [found.epsilon for kind, found in findings.items() if kind.startswith("gradient") == of_gradient]
         if bounds and first.hypothesis is not None:
-            share = f"{100.0 * max(bounds) / first.hypothesis.upper:.0f} % of what is claimed"
+            share = f"{_percent(max(bounds) / first.hypothesis.upper)} of what is claimed"
             yield plan_rows.row(name, f"ε ≥ {rounded_down(max(bounds))}", share)
     if first.hypothesis is not None:
         yield plan_rows.row("claimed", f"ε ≤ {up(first.hypothesis.upper, 6)}", at)
@@ -198,7 +204,7 @@ def run_table(findings: "Mapping[str, AuditFinding]") -> Table:
 def _kind(kind: str, found: "AuditFinding") -> Iterator[str]:
     least = min(each.p_value for each in found.attempts if each.p_value is not None)
     yield from (kind, str(found.canaries), str(found.members), f"{found.best.right}/{found.best.guesses}")
-    yield from (f"{least:.2g}", rounded_down(found.epsilon))
+    yield from (up(least, 2), rounded_down(found.epsilon))
 
 
 def run_document(

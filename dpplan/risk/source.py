@@ -199,7 +199,7 @@ def source_of_stated(epsilon: float, delta: float) -> Source:
         rest = -math.expm1(x - epsilon) / (1.0 + math.exp(-epsilon)) if x < epsilon else 0.0
         return delta + (1.0 - delta) * rest
 
-    name = f"ε = {epsilon:g} at δ = {delta:g} and nothing else"
+    name = f"ε = {show(epsilon)} at δ = {show(delta)} and nothing else"
     return Source(
         _from_above(above),
         Guarantee.UPPER,
@@ -217,7 +217,7 @@ def source_of_gdp(mu: float) -> Source:
     def above(epsilon: float) -> float:
         return gdp.delta_interval(mu, epsilon).upper
 
-    name = f"μ = {mu:g} and nothing else"
+    name = f"μ = {show(mu)} and nothing else"
     return Source(_from_above(above), Guarantee.UPPER, name, "the run is μ-GDP for the neighbours it names", alike=True)
 
 

@@ -10,6 +10,7 @@ from dpplan.accounting.pairs import MOST_MEMBERS
 from dpplan.checks import Problems, show
 from dpplan.errors import Unreachable
 from dpplan.plan import Phase, Plan, Settings
+from dpplan.rounding import near_above
 from dpplan.sampling import Poisson
 
 PATIENCE = 20  # numbers that are tried: ten to double, and as many to get near
@@ -50,7 +51,8 @@ def max_per_user(settings: Settings, target_epsilon: float, delta: float, earlie
 
     if not meets(1):
         raise Unreachable(
-            f"one example of each user costs ε = {seen[1].value:.6g} already, above target_eps={show(target_epsilon)}."
+            f"one example of each user costs ε = {near_above(seen[1].value, target_epsilon)} already, above "
+            f"target_eps={show(target_epsilon)}."
         )
     full = all(phase.sampling == Poisson(1.0) for phase in plan(1).phases)  # of earlier runs too
     most = MOST_AT_FULL_BATCH if full else MOST_MEMBERS

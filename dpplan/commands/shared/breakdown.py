@@ -125,7 +125,7 @@ def _most(cost: PhaseCost) -> str:
     """At most what the phase adds; where no lower end of the others is proven, by how much an upper bound rises."""
     if cost.about is not None:
         return f"≈ {cost.about:.3g}"
-    return cost.unknown or f"{max(cost.marginal[1], 0.0):.6g}"
+    return cost.unknown or up(max(cost.marginal[1], 0.0))
 
 
 def public_rows(public: Sequence[str]) -> Iterator[str]:
