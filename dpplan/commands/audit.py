@@ -60,11 +60,12 @@ with chance 1 - confidence at most. What it finds, with what power: dpplan help 
 (recipes/scores.csv: 500 canaries, as a run with μ = 1 scores them.)
 
 \b
-Methods  one-run-fdp       one run, the plan's own trade-off curve
-         order-statistics  the same, of canaries that do not touch each other
-         one-run           one run, (ε, δ) alone
-         many-runs         every line a run of its own, by Clopper-Pearson
-         gauss             one run of normal scores: an ESTIMATE, no verdict
+Methods:
+  one-run-fdp       one run, the plan's own trade-off curve
+  order-statistics  the same, of canaries that do not touch each other
+  one-run           one run, (ε, δ) alone
+  many-runs         every line a run of its own, by Clopper-Pearson
+  gauss             one run of normal scores: an ESTIMATE, no verdict
 
 Which canaries are guessed, and how many, must not depend on the scores: without --guesses, a fixed list of numbers is
 tried on both sides and on one, and paid for by Bonferroni. order-statistics proves two to three times as much, and

@@ -47,6 +47,7 @@ def command(
     settings: Settings, delta: Any, loader: str | None, without_noise: bool, plot: Path | None, as_json: bool
 ) -> None:
     from dpplan.render import compare_samplers as render
+    from dpplan.render import plan_rows
 
     problems = [*plot_option.problems(plot)]
     if loader is not None and loader not in LOADERS:
@@ -72,5 +73,6 @@ def command(
     if as_json:
         output.as_json(render.document(found, loader))
         return
+    output.say([plan_rows.at_delta(deltas[0])])
     output.show(render.table(found, loader))
     output.warn(cautions(settings, deltas))

@@ -39,6 +39,7 @@ read.
 def command(settings: Settings, delta: Any, max_per_user: Any, users: str | None, as_json: bool) -> None:
     from dpplan.compare.units import counted, units
     from dpplan.render import compare_units as render
+    from dpplan.render import plan_rows
 
     problems = Problems()
     if max_per_user is not None:
@@ -66,6 +67,7 @@ def command(settings: Settings, delta: Any, max_per_user: Any, users: str | None
     if as_json:
         output.as_json(render.document(found, counts))
         return
+    output.say([plan_rows.at_delta(deltas[0])])
     output.show(render.table(found))
     if counts is not None:
         output.say(render.user_rows(counts, most))

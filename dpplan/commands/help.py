@@ -54,7 +54,7 @@ def _of_command(context: click.Context, name: str) -> str:
         if inner is None or not isinstance(inner.command, LazyGroup) or word not in inner.command.summaries:
             return ""
         asked = inner.command.load(word)
-        inner = click.Context(asked, info_name=word, parent=inner)
+        inner = asked.context_class(asked, info_name=word, parent=inner)
     return inner.get_help() if inner is not None else ""
 
 

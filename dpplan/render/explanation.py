@@ -11,6 +11,7 @@ from dpplan.render.bound_detail_glossary import DETAILS, METHODS, TERMS
 from dpplan.render.bound_text import SYMBOLS
 from dpplan.render.number_format import brief, up
 from dpplan.render.plan_rows import sentence
+from dpplan.render.table import WIDTH, screen_width
 from dpplan.units import unit_words
 
 WHOLE_USERS = unit_words("user", None)
@@ -70,7 +71,20 @@ def errors(terms: Mapping[str, float], whole: float | None, symbol: str) -> Iter
     """The error budget: each term, its size in units of `symbol`, relative to `whole`, and what it is."""
     if not terms:
         return
+    if screen_width() < WIDTH:
+        yield from _errors_below_names(terms, whole, symbol)
+        return
     yield f"  {'errors in ' + symbol:<27}{'at most':<9}{'of ' + symbol if whole else ''}".rstrip()
     for name, size in terms.items():
         share = f"{up(size / whole, 2):<10}" if whole else ""
         yield f"    {name:<24} {up(size, 2):<9}{share}{TERMS.get(name, '')}".rstrip()
+
+
+def _errors_below_names(terms: Mapping[str, float], whole: float | None, symbol: str) -> Iterator[str]:
+    """The same where there is no room for columns."""
+    yield f"  errors in {symbol}, at most{f' (and of {symbol})' if whole else ''}"
+    for name, size in terms.items():
+        share = f" ({up(size / whole, 2)})" if whole else ""
+        yield f"    {name}: {up(size, 2)}{share}"
+        if name in TERMS:
+            yield f"      {TERMS[name]}"

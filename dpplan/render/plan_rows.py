@@ -33,6 +33,11 @@ def sentence(name: str, text: str) -> Iterator[str]:
     )
 
 
+def at_delta(delta: Delta) -> str:
+    """The δ of a whole table, which stands above it, and where it comes from if nobody gave it."""
+    return f"at δ = {show(delta.value)}{f': {delta.reason}' if delta.reason else ''}"
+
+
 def whose(bounds: Sequence[Bound]) -> Iterator[str]:
     """Who gave the figures, where it was not the one who is asked when nothing is said."""
     told = dict.fromkeys(f"{bound.accountant}, {bound.details[IN_PLACE_OF]}." for bound in bounds if bound.stands_in)

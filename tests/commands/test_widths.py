@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from dpplan import __main__ as program
 from dpplan import accounting, frontier
 from dpplan.commands import COMMANDS
+from dpplan.commands.shared import output
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 CALLS = [
@@ -90,12 +92,67 @@ def test_help_fits_a_narrow_screen_to_its_last_option(
     assert [line for line in lines if len(line) > 40 and " " in line.strip().removesuffix(" \\")] == []  # but paths
 
 
-@pytest.mark.parametrize("command", ["", "epsilon", "solve", "frontier", "check", "train", "compare plans", "help"])
+@pytest.mark.parametrize("command", ["", *(each for each in COMMANDS if each != "compare")])
 def test_examples_in_help_are_folded_so_that_they_can_still_be_pasted(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = shown(f"{command} -h".strip(), 40, monkeypatch, capsys)
+    """And not within what is quoted, where a shell would keep the break."""
+    text, wide = (shown(f"{command} -h".strip(), columns, monkeypatch, capsys) for columns in (40, 120))
     lines = text.split("Options:")[0].splitlines()
     assert [line for line in lines if len(line) > 40 and " " in line.strip().removesuffix(" \\")] == []  # but paths
-    examples = [line for line in lines if line.startswith("    dpplan ")]
-    assert examples, text
+    assert pasted(text) == pasted(wide) != []
+
+
+def pasted(text: str) -> list[list[str]]:
+    """What a shell makes of the examples."""
+    joined = text.partition("Options:")[0].replace("\\\n", " ").splitlines()
+    return [shlex.split(line) for line in joined if line.startswith("    dpplan ")]
+
+
+@pytest.mark.parametrize("command", ["", "compare", *COMMANDS])
+def test_no_name_in_help_is_broken_at_a_hyphen(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for columns in (40, 80):
+        text = shown(f"{command} -h".strip(), columns, monkeypatch, capsys)
+        assert re.findall(r".*[\w-]-\n", text) == []
+        assert "\N{NON-BREAKING HYPHEN}" not in text
+
+
+@pytest.mark.parametrize(
+    ("command", "first", "last"),
+    [("audit", "one-run-fdp", "ESTIMATE, no verdict"), ("frontier", "constant-ratio", "(McKenna et al. 2025)")],
+)
+def test_lists_in_help_keep_the_text_of_an_entry_together(
+    command: str, first: str, last: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a narrow screen it stands below the name, all of it as far to the right."""
+    text = shown(f"{command} -h", 40, monkeypatch, capsys)
+    entries = text[text.index(f"    {first}\n") : text.index(last)].splitlines()
+    assert {len(line) - len(line.lstrip()) for line in entries} == {4, 6}
+    assert all(" " not in line.strip() for line in entries if not line.startswith(" " * 5))
+
+
+CASES_OF_COLOUR = {
+    "compare samplers --sigma 2 --n 5000 --batch 250 --steps 100 --delta 1e-5 --without-noise": "1.0973",
+    "compare units --sigma 2 --q .01 --steps 1000 --delta 1e-6 --max-per-user 4": "0.720917",
+    f"compare plans {RECIPES}/tutorial-20k-sgd.yaml {RECIPES}/tutorial-20k-adam.yaml": "= 0.541453 *",
+}
+
+
+@pytest.mark.parametrize("call", CASES_OF_COLOUR)
+def test_a_narrow_screen_has_the_colours_of_a_wide_one(
+    call: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where a table is stacked, so that its cells are folded; what is below the colours is the same."""
+    plain = shown(call, 40, monkeypatch, capsys)
+    monkeypatch.setattr(output, "is_terminal", lambda: True)
+    monkeypatch.setattr("click.utils.should_strip_ansi", lambda *_: False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in (("TERM", "xterm-256color"), ("FORCE_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+    painted = shown(call, 40, monkeypatch, capsys)
+    assert f"\x1b[32m{CASES_OF_COLOUR[call]}\x1b[0m" in re.sub(r"(\x1b\[32m) +", r"\1", painted)
+    heading = plain.splitlines()[1 if plain.startswith("at δ") else 0]
+    assert "\x1b[1m" in painted and heading.split()[0] in painted
+    assert set(click.unstyle(painted).split()) - {"─" * 40} >= set(plain.split()) - {"─" * 40}

@@ -5,6 +5,7 @@ import re
 import shutil
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import click
@@ -18,17 +19,31 @@ if TYPE_CHECKING:
 
 
 USUAL, LEAST = 80, 30  # columns that help is written for, and that it is folded to
+# An entry of a list in a help, its name and its text, and a word of a command, of which what is quoted is a part.
+_ENTRY = re.compile(r"\s*(?P<name>\S+) {2,}(?P<text>\S.*)")
+_WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
+_HYPHEN = "\N{NON-BREAKING HYPHEN}"  # in the place of one, while lines are broken
 BESIDE = 60  # columns from which on what an option does stands beside its name, which may take thirty
 
 
 class HelpOfAnyWidth(click.HelpFormatter):
-    """What an option does stands below it where beside it there is no room: click leaves ten columns for it then."""
+    """What an option does stands below it where beside it there is no room: click leaves ten columns for it then. No
+    line is broken within a name such as --max-tpr."""
 
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        rows = [(name, what.replace("-", _HYPHEN)) for name, what in rows]
         if self.width >= BESIDE:
             super().write_dl(rows, col_max, col_spacing)
         else:
             super().write_dl([(_name_folded(name, self.width - 8), what) for name, what in rows], 4, col_spacing)
+
+    def write_text(self, text: str) -> None:
+        width = shutil.get_terminal_size().columns
+        told = _narrowed(text, max(width, LEAST) - 4) if width < USUAL else text
+        super().write_text(told.replace("-", _HYPHEN))
+
+    def write(self, string: str) -> None:
+        super().write(string.replace(_HYPHEN, "-"))
 
 
 class Context(click.Context):
@@ -58,19 +73,7 @@ class LazyGroup(click.Group):
         else:
             found = importlib.import_module(f"{self._package}.{typed.replace(' ', '_')}").command
         found.short_help, found.context_class = self.summaries[name], Context
-        width = shutil.get_terminal_size().columns
-        if found.help and width < USUAL:
-            found.help = _narrowed(found.help, max(width, LEAST) - 4)
         return found
-
-    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        whole, width = self.help, shutil.get_terminal_size().columns
-        if whole and width < USUAL:
-            self.help = _narrowed(whole, max(width, LEAST) - 4)
-        try:
-            super().format_help_text(ctx, formatter)
-        finally:
-            self.help = whole
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.summaries)
@@ -118,7 +121,7 @@ def _unknown_command(word: str, known: Sequence[str], path: str) -> str:
 
 
 def _narrowed(help: str, width: int) -> str:
-    """The help with its examples and lists folded; click folds only paragraphs. A command goes on after a backslash."""
+    """The help with its examples and lists folded; click folds only paragraphs."""
     paragraphs = help.split("\n\n")
     return "\n\n".join(_block_narrowed(each, width) if each.startswith("\b") else each for each in paragraphs)
 
@@ -134,17 +137,62 @@ def _name_folded(name: str, width: int) -> str:
 
 
 def _block_narrowed(block: str, width: int) -> str:
-    lines = []
-    for line in block.splitlines():
-        indent = " " * (len(line) - len(line.lstrip()) + 2)
-        text = line.removesuffix(" \\")
-        end = " \\" if text != line or line.lstrip().startswith(("dpplan ", "--", "torchrun ", "eval ")) else ""
-        parts = textwrap.wrap(
-            text, width - len(end), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    return "\n".join(chain.from_iterable(_line_narrowed(line, width) for line in _joined(block.splitlines())))
+
+
+def _joined(lines: Sequence[str]) -> list[str]:
+    """Commands that go on after a backslash, and entries of a list whose text goes on below it, in one line each."""
+    joined: list[str] = []
+    for line in lines:
+        before = joined[-1] if joined else ""
+        entry = _ENTRY.match(before)
+        if before.endswith(" \\"):
+            joined[-1] = before.removesuffix("\\") + line.strip()
+        elif entry and line.startswith(" " * entry.start("text")):
+            joined[-1] = f"{before} {line.strip()}"
+        else:
+            joined.append(line)
+    return joined
+
+
+def _line_narrowed(line: str, width: int) -> list[str]:
+    indent = " " * (len(line) - len(line.lstrip()))
+    if len(line) <= width or not line.strip():
+        return [line]
+    if entry := _ENTRY.match(line):
+        below = f"{indent}  "
+        return [
+            f"{indent}{entry['name']}",
+            *textwrap.wrap(entry["text"], width, initial_indent=below, subsequent_indent=below, break_on_hyphens=False),
+        ]
+    end = " \\" if line.lstrip().startswith(("dpplan ", "torchrun ", "eval ")) else ""
+    return _words_folded(line, indent, width, end)
+
+
+def _words_folded(line: str, indent: str, width: int, end: str) -> list[str]:
+    """Broken between words, what is quoted being one, and after the value of an option where there is room for both."""
+    room = width - len(indent) - 2 - len(end)
+    parts: list[str] = []
+    for word in _WORD.findall(line):
+        whole = (
+            textwrap.wrap(word, room, break_long_words=False, break_on_hyphens=False) if len(word) > room else [word]
         )
-        # The last part goes on where the line itself did.
-        lines += [f"{part}{end if part is not parts[-1] or text != line else ''}" for part in parts] or [""]
-    return "\n".join(lines)
+        if parts and _goes_on(parts[-1], word):
+            whole = [f"{parts.pop()} {word}"] if len(parts[-1]) + 1 + len(word) <= room else whole
+        parts += whole
+    lines = [f"{indent}{parts[0]}"]
+    for part in parts[1:]:
+        if len(lines[-1]) + 1 + len(part) + len(end) <= width:
+            lines[-1] += f" {part}"
+        else:
+            lines.append(f"{indent}  {part}")
+    return [f"{each}{end}" for each in lines[:-1]] + lines[-1:]
+
+
+def _goes_on(part: str, word: str) -> bool:
+    """Whether the word is the value of the option before it, or of the name of a command."""
+    option = part.startswith("--") and " " not in part and not word.startswith(("--", "|"))
+    return option or part.endswith(("|", "dpplan"))
 
 
 def _check_options(context: click.Context, args: list[str]) -> None:

@@ -30,9 +30,11 @@ def is_terminal() -> bool:
 def paint(text: str, meaning: Meaning) -> str:
     """The text in the colour of its meaning, where there is colour (see https://no-color.org)."""
     colour = COLOURS[meaning]
-    if not colour or not is_terminal() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return text
-    return click.style(text, fg=colour)
+    return click.style(text, fg=colour) if colour and _is_painted() else text
+
+
+def _is_painted() -> bool:
+    return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def columns() -> int | None:
@@ -65,13 +67,28 @@ def show(table: Table) -> None:
             say(plain(part))
             continue
         if limit is not None and widest + 2 > limit:  # rich would cut its cells
-            heading, *rows = plain(part)
-            say([heading, "─" * min(widest, limit), *rows])
+            _say_stacked(part, "─" * min(widest, limit))
             continue
         screen = console()
         screen.width = max(screen.width, widest + 2)
         screen.print(rich(part))
         say(notes(part))
+
+
+def _say_stacked(table: Table, rule: str) -> None:
+    """A table that is too wide for the screen: its lines folded, in the colours that it has where there is room."""
+    heading, *lines = plain(dataclasses.replace(table, notes=()))
+    for part in as_shown([heading]):
+        click.echo(click.style(part, bold=True) if _is_painted() else part)
+    click.echo(rule)
+    for row, line in zip(table.rows, lines, strict=True):
+        text = "\n".join(as_shown([line]))
+        for cell in row:
+            if cell.text and cell.meaning:
+                before, found, after = text.rpartition(cell.text)
+                text = f"{before}{paint(found, cell.meaning)}{after}"
+        click.echo(text)
+    say(notes(table))
 
 
 def _spelt(table: Table) -> Table:
