@@ -17,6 +17,7 @@ from dpplan.commands.shared.request import Request, requested
 from dpplan.curve import Curves, Progress, Who
 from dpplan.errors import NotCertified
 from dpplan.render import curve as drawing
+from dpplan.render.bound_text import with_guarantees_painted
 from dpplan.render.number_format import up
 from dpplan.render.table import wrapped
 
@@ -99,7 +100,7 @@ def command(
     if as_json:
         _print_json(drawn, call, plot)
         return
-    output.say(wrapped(drawing.title(drawn)))
+    output.say(with_guarantees_painted(wrapped(drawing.title(drawn)), output.paint))
     output.show(drawing.table(drawn))
     output.say(["", *drawing.stand_in(drawn), *drawing.rows(drawn, call.deltas, call.earlier, call.names)])
     written = [f"{how} to {file}" for how, file in (("drawn", plot), ("written", csv)) if file is not None]

@@ -103,7 +103,7 @@ def command(
         output.as_json(render.document(found, judged.plan, judged.warnings))
         return
     output.show(render.table(found))
-    output.say(["", *render.rows(found, judged.plan, judged.names)])
+    output.say(["", *render.rows(found, judged.plan, judged.names, output.paint)])
     if plot is not None:
         output.say(["", f"drawn to {plot}"])
     output.warn(judged.warnings)

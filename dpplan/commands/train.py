@@ -230,7 +230,7 @@ def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> 
     from dpplan.train.machine.signals import interrupt_remembered
 
     if not as_json:
-        _say(terminal_text.plan_lines(planned))
+        _say(terminal_text.plan_lines(planned, output.paint))
         sys.stdout.flush()  # a disk that is full is to be known before the first step
     if dry_run:
         if as_json:
@@ -243,7 +243,7 @@ def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> 
     if as_json:
         output.as_json(report.to_json())
     else:
-        _say(["", *terminal_text.report_lines(report)])
+        _say(["", *terminal_text.report_lines(report, output.paint)])
     output.warn([LATE] if pressed() and report.status == "finished" else [])
     if not report.agrees or report.evaluation:
         raise TrainingStopped(terminal_text.ending(report))

@@ -112,7 +112,7 @@ def command(
         plan, one = _planned(job, (grid, trials, score), seed, target)
     checked(one, followed=True, search=plan.plan, search_spends=plan.spent)
     if not as_json:
-        output.say(search_report.plan_lines(plan, seed))
+        output.say(search_report.plan_lines(plan, seed, output.paint))
     if dry_run:
         if as_json:
             output.as_json(search_report.document(plan, None, None, seed is not None))

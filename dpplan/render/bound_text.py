@@ -1,15 +1,32 @@
 """One privacy figure in words: the headline, what is proven, and the colour of its guarantee."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from dpplan.accounting.bound import SYMBOLS, Bound, Guarantee
 from dpplan.checks import show
 from dpplan.render.number_format import down, interval, up
 from dpplan.render.table import WIDTH, Meaning
 
-__all__ = ["SYMBOLS", "Paint", "figure", "heading", "headline", "meaning", "proven", "relation", "unpainted"]
+__all__ = [
+    "SYMBOLS",
+    "Paint",
+    "figure",
+    "heading",
+    "headline",
+    "meaning",
+    "proven",
+    "relation",
+    "unpainted",
+    "with_guarantees_painted",
+]
 
 Paint = Callable[[str, Meaning], str]
+_MEANINGS: Mapping[str, Meaning] = MappingProxyType(
+    {"certified": "certified", "upper": "upper", "lower": "lower", "estimate": "estimate"}
+)
+_NAMED = re.compile(rf"\b(?:{'|'.join(_MEANINGS)})\b")
 
 
 def unpainted(text: str, meaning: Meaning) -> str:
@@ -48,13 +65,13 @@ def proven(bound: Bound) -> str:
 
 
 def meaning(bound: Bound) -> Meaning:
-    meanings: dict[str, Meaning] = {
-        "certified": "certified",
-        "upper": "upper",
-        "lower": "lower",
-        "estimate": "estimate",
-    }
-    return meanings[bound.guarantee]
+    return _MEANINGS[bound.guarantee]
+
+
+def with_guarantees_painted(lines: Iterable[str], paint: Paint) -> Iterator[str]:
+    """Lines, wrapped before, in which each guarantee that is named has its colour."""
+    for line in lines:
+        yield _NAMED.sub(lambda found: paint(found[0], _MEANINGS[found[0]]), line)
 
 
 def heading(bound: Bound, at: float, named: bool = False) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dpplan import lint
 from dpplan.checks import show
-from dpplan.render.bound_text import Paint, relation, unpainted
+from dpplan.render.bound_text import Paint, relation, unpainted, with_guarantees_painted
 from dpplan.render.bound_text import figure as stated
 from dpplan.render.number_format import up_within
 from dpplan.render.plan_rows import plan_rows, row, whose
@@ -46,7 +46,8 @@ def report(
             against = [each.code for each in lint.failing(findings)]
             if codes := " and ".join(code for code in _OF_ANOTHER_RUN if code in against):
                 proof += f", of the plan as put; not of what runs: see {codes}"
-            yield from _beside("epsilon", f"{relation(run.epsilon)} {stated(run.epsilon)}", proof)
+            told = _beside("epsilon", f"{relation(run.epsilon)} {stated(run.epsilon)}", proof)
+            yield from with_guarantees_painted(told, paint)
         claim = lint.claim_standing(run, findings)
         if claim is not None:
             yield from _beside("claimed", f"≤ {show(claim.epsilon)}", _of_claim(claim))

@@ -31,8 +31,8 @@ def table(found: "UnitComparison") -> Table:
         (
             TableCell(unit),
             TableCell(name),
-            TableCell("-") if bound is None else TableCell(up(bound.value, DIGITS), bound_text.meaning(bound)),
-            TableCell("" if bound is None else str(bound.guarantee)),
+            TableCell("-" if bound is None else up(bound.value, DIGITS)),
+            TableCell("") if bound is None else TableCell(str(bound.guarantee), bound_text.meaning(bound)),
         )
         for unit, name, bound in rows
     )

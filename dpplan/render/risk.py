@@ -9,6 +9,7 @@ from dpplan.accounting.bound import Guarantee
 from dpplan.checks import show
 from dpplan.plan import Plan
 from dpplan.render import plan_rows, to_json
+from dpplan.render.bound_text import Paint, unpainted, with_guarantees_painted
 from dpplan.render.number_format import down, up
 from dpplan.render.table import Column, Table, TableCell, wrapped
 
@@ -75,14 +76,14 @@ WHY_EQUAL = (
 )
 
 
-def rows(found: "Assessment", plan: Plan | None, names: Sequence[str] = ()) -> Iterator[str]:
+def rows(found: "Assessment", plan: Plan | None, names: Sequence[str] = (), paint: Paint = unpainted) -> Iterator[str]:
     """What the words mean, what the figures rest on, a μ, and what they mean to two people. names: of the phases, where
     they have some."""
     source, question = found.trade_off.source, found.question
     yield from wrapped(LEGEND if question.stated is None else f"{LEGEND} {OF_GAINS}", indent=2)
     yield from wrapped(WHY_EQUAL.format(show(question.baseline)), indent=2)
     yield ""
-    yield from plan_rows.sentence("from", f"{source.name} ({source.guarantee})")
+    yield from with_guarantees_painted(plan_rows.sentence("from", f"{source.name} ({source.guarantee})"), paint)
     if wide := _wide(found):
         yield from plan_rows.sentence("wide", wide)
     if question.stated is not None and plan is not None:

@@ -8,7 +8,7 @@ import dpplan
 from dpplan.checks import show
 from dpplan.recipe import Recipe
 from dpplan.render import plan_rows, to_json
-from dpplan.render.bound_text import figure, headline
+from dpplan.render.bound_text import Paint, figure, headline, unpainted
 from dpplan.render.plan_rows import row, sentence
 from dpplan.tuning.search_plan import SearchPlan
 
@@ -21,9 +21,9 @@ FAILED = "the best trial diverged or disagreed with its plan: no model. Another 
 SEED = "a search with a seed can be repeated and protects nobody"
 
 
-def plan_lines(plan: SearchPlan, seed: int | None) -> Iterator[str]:
+def plan_lines(plan: SearchPlan, seed: int | None, paint: Paint = unpainted) -> Iterator[str]:
     """What the search costs, then all it rests on."""
-    yield headline(plan.spent, at=plan.delta.value)
+    yield headline(plan.spent, plan.delta.value, paint)
     yield ""
     yield row("one trial", f"ε ≤ {figure(plan.trial)}", "by itself, with its score")
     yield row("recipe", plan.recipe.name, f"{len(plan.settings)} settings, all with the same chance")

@@ -10,7 +10,7 @@ from dpplan.mechanism import multiplier_of
 from dpplan.plan import settings_of
 from dpplan.quantities import quantity
 from dpplan.recipe.user_keys import SIMULATED
-from dpplan.render.bound_text import headline
+from dpplan.render.bound_text import Paint, headline, unpainted
 from dpplan.render.number_format import down, percent, up
 from dpplan.render.plan_rows import row, sentence
 from dpplan.render.table import screen_width
@@ -28,10 +28,10 @@ FOOTNOTE = "* seen without noise: not covered by ε, not to be published with it
 EPOCH_HEAD = f"  {'epoch':>5}  {'step':>7}  {'ε so far':>10}  {'loss*':>8}  {'batch acc.*':>11}"
 
 
-def plan_lines(planned: Planned) -> Iterator[str]:
+def plan_lines(planned: Planned, paint: Paint = unpainted) -> Iterator[str]:
     """The plan: what it costs, then all it rests on."""
     claim, phase = planned.claim, planned.claim.phase
-    yield from _headline(claim.epsilon, planned)
+    yield from _headline(claim.epsilon, planned, paint)
     yield ""
     solved = f"solved for ε ≤ {show(claim.target_epsilon)}" if claim.target_epsilon is not None else "given"
     yield row("released", "all iterates", "every noisy step, not the final model only")
@@ -114,11 +114,11 @@ def epoch_line(epoch: Epoch) -> str:
     return f"  {epoch.epoch:>5}  {epoch.step:>7}  {spent:>10}  {loss:>8}  {right:>11}"
 
 
-def report_lines(report: TrainReport) -> Iterator[str]:
+def report_lines(report: TrainReport, paint: Paint = unpainted) -> Iterator[str]:
     """What was spent against what was planned, and what came of it."""
     claim, steps = report.planned.claim, report.planned.claim.phase.steps
     unit = report.planned.drawn
-    yield from _headline(report.spent, report.planned)
+    yield from _headline(report.spent, report.planned, paint)
     yield ""
     yield row("planned", _spent(claim.epsilon), f"{steps} steps")
     verdict = "as planned" if report.agrees else "not as planned" if report.status == "finished" else report.status
@@ -209,7 +209,7 @@ def _spent(bound: Bound | None) -> str:
     return "unknown" if bound is None else f"ε ≤ {up(bound.upper)}"
 
 
-def _headline(bound: Bound | None, planned: Planned) -> Iterator[str]:
+def _headline(bound: Bound | None, planned: Planned, paint: Paint) -> Iterator[str]:
     """The figure with its proof; for a seeded run, that it protects nobody comes first."""
     claim = planned.claim
     if bound is None or claim.epsilon is None:
@@ -223,7 +223,7 @@ def _headline(bound: Bound | None, planned: Planned) -> Iterator[str]:
     if claim.exceeded_by(bound):
         allowed = claim.epsilon.upper if claim.max_epsilon is None else claim.max_epsilon
         yield f"over budget: ε ≤ {down(allowed)} was allowed"
-    yield headline(bound, claim.delta.value)
+    yield headline(bound, claim.delta.value, paint)
 
 
 def _no_claim(planned: Planned) -> Iterator[str]:
