@@ -32,11 +32,12 @@ def test_the_epsilon_of_a_report_is_rounded_up() -> None:
     assert RUN.epsilon.upper <= float(line.split()[2]) <= 1.0001 * RUN.epsilon.upper
 
 
-def test_severity_is_painted_and_nothing_else() -> None:
+def test_severity_and_guarantee_are_painted_and_nothing_else() -> None:
     painted = "\n".join(render.report(RUN, FINDINGS, lambda text, meaning: f"<{meaning}>{text}</>"))
     assert painted.count("<bad>error</>") == 2
     assert painted.count("<estimate>warning</>") == 2
-    assert painted.count("</>") == 5  # and a note
+    assert painted.count("<certified>certified</>") == 1
+    assert painted.count("</>") == 6  # and a note
 
 
 def test_nothing_found_says_how_many_rules_looked() -> None:
