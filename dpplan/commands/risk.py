@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 HELP = """What a plan allows an attacker at most: how often one is recognised, and how sure anybody can be of it.
 
-Of a plan, a recipe or a finished run (SOURCE: recipe.yaml, the folder of a run, its report.json, or the JSON of dpplan
-epsilon) the figures come from the whole certified profile δ(ε), not from one (ε, δ); they hold for any attacker who
-sees all that is released and knows everything else. Beside each stands what guessing reaches, and what ε at --delta
-alone would allow. With --eps and --delta, or --mu, and no plan: what these alone imply.
+Of a plan, a recipe or a finished run (SOURCE: a recipe or a plan file, the folder of a run, its report.json, or the
+JSON of dpplan epsilon) the figures come from the whole certified profile δ(ε), not from one (ε, δ); they hold for any
+attacker who sees all that is released and knows everything else. Beside each stands what guessing reaches, and what ε
+at --delta alone would allow. With --eps and --delta, or --mu, and no plan: what these alone imply.
 
 \b
   dpplan risk --sigma 1.1 --n 60000 --batch 256 --epochs 60

@@ -24,6 +24,7 @@ from dpplan.plan import Delta, Phase, Settings, resolve_delta
 from dpplan.quantities import FIND_IT, QUANTITIES, quantity
 from dpplan.render import explanation, limits, to_json
 from dpplan.render import solve as render
+from dpplan.render.help_texts import UNKNOWNS
 
 if TYPE_CHECKING:
     from dpplan.solve import Solution
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 # What --solve can name.
 WANTED = ("cap", "max-per-user")
 RULES = ("shares", "error", "scale")  # solve.allocation.RULES, which need not be imported for help
-HELP = """The one quantity that is left open, so that the plan spends no more than the target.
+HELP = f"""The one quantity that is left open, so that the plan spends no more than the target.
 
 Leave out any one: --sigma, the length (--steps or --epochs), --batch, --q, --n, or --delta of a complete plan. The
 target is --target-eps at --delta, or --target-delta at --eps, or a limit on what any attacker reaches: --max-advantage,
@@ -57,9 +58,7 @@ same data (--spent) count towards the target. What an accountant only estimates 
 
 A plan file is solved for the noise that its phases leave out, or leave open (open: true; dpplan help plans), by shares
 of the budget, for the least error, or from given values by one factor; what one ε more would buy each phase stands
-beside it. Or for one setting of one phase: its noise, by whatever name, steps, epochs, sample_rate, batch_size, groups
-of cyclic-poisson, participations, answers, threshold or partitions; the file gives a value of it, in place of which one
-is found.
+beside it. Or for one setting of one phase: {UNKNOWNS}; the file gives a value of it, in place of which one is found.
 
 \b
   dpplan solve recipes/plans/two-stage-fine-tuning.yaml --target-eps 8
@@ -87,13 +86,7 @@ answer rests on an estimate and --accept-estimate is not given; 5 a file that is
 @risk_limits.options
 @plan_arguments.plan
 @plan_arguments.scheme
-@click.option(
-    "--spent",
-    multiple=True,
-    metavar="PHASE|FILE|FOLDER",
-    help="An earlier run on the same data: sigma=1.1,q=0.01,steps=1000, a list of phases as YAML, JSON or CSV, the "
-    "folder of a run or its report.json, or the history of an Opacus accountant as JSON.",
-)
+@plan_arguments.spent
 @plan_arguments.deltas(several=False)
 @accountant_option.accountant(every=False)
 @click.option(

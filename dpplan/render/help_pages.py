@@ -21,12 +21,14 @@ from dpplan.render.help_texts import (
     GUARANTEES,
     JSON,
     LIMITS,
+    PLAN_ALONE,
     PLANS,
     PYTHON,
     RECIPES,
     REPRODUCING,
     TRAINING,
     UNITS,
+    UNKNOWNS,
 )
 from dpplan.render.plain_words import for_screen
 from dpplan.render.table import screen_width
@@ -58,11 +60,21 @@ def text(name: str) -> str:
         "{guarantees}": _guarantees,
         "{blocks}": _blocks,
         "{n_is_public}": _n_is_public,
+        "{plan_alone}": _plan_alone,
+        "{unknowns}": _unknowns,
     }
     for mark, fill in fills.items():
         if mark in page:
             page = page.replace(mark, "\n".join(fill()).strip("\n"))
     return page
+
+
+def _plan_alone() -> Iterator[str]:
+    yield f"{', '.join(PLAN_ALONE[:-1])} and {PLAN_ALONE[-1]}"
+
+
+def _unknowns() -> Iterator[str]:
+    yield UNKNOWNS
 
 
 def lines(name: str) -> Iterator[str]:

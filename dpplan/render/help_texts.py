@@ -1,5 +1,16 @@
 """The text of the pages of `dpplan help`; help_pages says how they are laid out, and fills in what code knows."""
 
+# The commands that take a plan file as their one argument, and the settings that `solve --unknown` finds: said on more
+# pages than one.
+PLAN_ALONE = (
+    "epsilon", "delta", "solve", "curve", "check", "risk", "report", "export", "compare accountants", "compare tuning",
+    "compare plans",
+)  # fmt: skip
+UNKNOWNS = (
+    "its noise by its name, steps, epochs, sample_rate, batch_size, groups, participations, rho, a stated epsilon or "
+    "delta, answers, threshold, threshold_scale, query_scale, partitions, the mean of a search"
+)
+
 LIMITS = """\
 Take two data sets that differ by one training example, and any set of outcomes. The chances that the trained
 parameters fall into it differ by a factor of at most e^ε, but for a probability of at most δ. This holds against
@@ -290,9 +301,9 @@ together, composed exactly where the laws are known.
   public:
     - normalisation constants of other data
 
-Commands that take phases take the file as --phases PLAN, and --spent PLAN for what ran before; epsilon, delta, curve,
-risk, compare accountants and compare plans as PLAN alone too. Epsilon and delta say of each phase what it costs alone,
-and what it adds at most to all the others.
+PLAN alone is taken by {plan_alone}. Commands that have --phases take it as --phases PLAN,
+too, and those that have --spent, as solve has, as --spent PLAN for what ran before. Epsilon and delta say of each phase
+what it costs alone, and what it adds at most to all the others.
 
 What can be released, with its settings: dpplan help mechanisms.
 
@@ -322,9 +333,8 @@ dpplan solve PLAN --target-eps finds the noise that is left out (noise_multiplie
 
   dpplan solve recipes/plans/two-stage-fine-tuning.yaml --target-eps 8
 
-Or any one setting of one phase that has an order, beside a file that says all: --unknown train.sample_rate, and
-batch_size, epochs, steps, groups, participations, the noise by its name, rho, a stated epsilon or delta, answers,
-threshold, the mean of a search. What has none (a cap) is refused.
+Or any one setting of one phase that has an order, beside a file that says all, such as --unknown train.sample_rate:
+{unknowns}. What has none (a cap) is refused.
 
 A phase may repeat adjacency and unit, and not differ in them.
 

@@ -1,5 +1,6 @@
 """dpplan help: the list of what a certificate assumes, and the exit codes."""
 
+import importlib
 import json
 import re
 from collections.abc import Callable
@@ -8,9 +9,12 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from dpplan import __main__ as program
 from dpplan import errors
 from dpplan.accounting.assumptions import CERTIFICATE, KINDS
+from dpplan.commands import COMMANDS
 from dpplan.render import help as topics
+from dpplan.render.help_texts import PLAN_ALONE
 from dpplan.sampling import CHOICES
 
 Run = Callable[..., CompletedProcess[str]]
@@ -146,3 +150,32 @@ def test_explain_of_a_verified_file_says_whom_each_figure_is_for(dpplan: Run, tm
     (tmp_path / "z.json").write_text(dpplan("epsilon", *run).stdout, encoding="utf-8")
     told = " ".join(dpplan("verify", "z.json", "--explain").stdout.split())
     assert "claim neighbours: zero out one example; n, the number of" in told and "add or remove" not in told
+
+
+# How commands refuse a plan file that stands alone.
+REFUSED = re.compile("left over|this takes recipes|is not the JSON|copy NAME|is not a topic|NAME is missing|is not a ")
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("compare", "completion")])
+def test_the_page_of_plan_files_says_which_commands_take_one_alone(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    plan = str(Path(__file__).parents[2] / "recipes" / "plans" / "lecture-counts.yaml")
+    monkeypatch.chdir(tmp_path)
+    program.run([*command.split(), *[plan] * (2 if command == "compare plans" else 1)])
+    said = " ".join("".join(capsys.readouterr()).replace(plan, "PLAN").split())
+    assert (REFUSED.search(said) is None) == (command in PLAN_ALONE), said
+    page = " ".join("\n".join(topics.TOPICS["plans"].lines()).split())
+    assert f"{', '.join(PLAN_ALONE[:-1])} and {PLAN_ALONE[-1]}" in page
+
+
+def test_every_command_that_counts_earlier_runs_says_alike_what_it_reads() -> None:
+    said = {}
+    for command in COMMANDS:
+        module = (
+            importlib.import_module(f"dpplan.commands.{command.replace(' ', '_')}") if command != "compare" else None
+        )
+        found = [each for each in getattr(getattr(module, "command", None), "params", []) if "--spent" in each.opts]
+        said.update(dict.fromkeys([command] * len(found), "".join(each.help for each in found)))
+    assert "solve" in said and "epsilon" in said and len(set(said.values())) == 1
+    assert "whole plan" in said["solve"] and "DpEvent" in said["solve"]

@@ -12,10 +12,13 @@ import pytest
 import readme
 
 from dpplan import __main__ as program
+from dpplan.commands import solve
 from dpplan.errors import EXIT_DONE
 from dpplan.recipe import Check, Data, Model, Privacy, Runtime, Training, bundled, parse
 from dpplan.render import help as topics
 from dpplan.render import help_pages
+from dpplan.render.help_texts import UNKNOWNS
+from dpplan.solve import participations, phase_setting
 
 
 def verbatim(name: str) -> list[str]:
@@ -115,3 +118,12 @@ def test_a_figure_in_json_has_the_keys_that_are_named() -> None:
     _, printed = ran("dpplan epsilon --sigma 4 --q .1 --steps 5 --delta 1e-5 --json")
     (result,) = json.loads(printed)["results"]
     assert re.findall(r"`(\w+)`", sentence[1]) == list(result["epsilon"])
+
+
+def test_what_solve_can_be_asked_for_is_listed_once_and_whole() -> None:
+    """In its own help and on the page of plan files, from one sentence."""
+    known = {name for _, name in phase_setting._REACHES} | {*phase_setting._OF_BATCHES, participations.NAME, "steps"}
+    named = set(re.findall(r"[a-z_]+", UNKNOWNS))
+    assert known - {phase_setting.SCALE} <= named  # that is a noise by its name
+    assert UNKNOWNS in " ".join(help_pages.text("plans").split()) and UNKNOWNS in " ".join((solve.HELP).split())
+    assert not set(phase_setting.NO_ORDER) & named

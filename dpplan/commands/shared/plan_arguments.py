@@ -91,6 +91,17 @@ def plan(command: Command) -> Command:
     return in_order(options)(gathered)
 
 
+spent = click.option(
+    "--spent",
+    multiple=True,
+    metavar="PHASE|FILE|FOLDER",
+    help="An earlier run on the same data: a phase, sigma=1.1,q=0.01,steps=1000; a file with a list of phases or a "
+    "whole plan (dpplan help plans); the folder of a run or its report.json; the state of an Opacus accountant (JSON, "
+    "pickle, a checkpoint that holds it), or a DpEvent as JSON. Privacy that was spent adds up as further phases do: "
+    "the answer is for everything together.",
+)
+
+
 def phases(command: Command) -> Command:
     """`plan`, and the options for runs of several phases. The command receives all of it as `arguments`."""
 
@@ -114,14 +125,7 @@ def phases(command: Command) -> Command:
             metavar="FILE",
             help="A list of phases as YAML, JSON or CSV, with the same names; or a whole plan (dpplan help plans).",
         ),
-        click.option(
-            "--spent",
-            multiple=True,
-            metavar="PHASE|FILE|FOLDER",
-            help="An earlier run on the same data: written like --phase or --phases, the folder of a run or its "
-            "report.json, the state of an Opacus accountant (JSON, pickle, a checkpoint that holds it), or a DpEvent "
-            "as JSON. Privacy that was spent adds up as further phases do: the answer is for everything together.",
-        ),
+        spent,
     ]
     return plan(in_order(several)(gathered))
 
