@@ -301,6 +301,7 @@ def _of_plan(arguments: PlanArguments, delta: Any, beside: BesidePlan) -> lint.L
         in_trials=parsed.in_trials,
         answers=any(each is not None for each in parsed.accuracies),
         owned=beside.owners or 1,
+        in_plan_file=any(_is_whole_plan(Path(file)) for file in arguments.files),
     )
 
 

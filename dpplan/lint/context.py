@@ -44,6 +44,15 @@ _KEYS = {
     "steps": "training.steps",
     "epochs": "training.epochs",
 }
+# The same of a plan file, whose δ is an option.
+_PLAN_KEYS = {
+    "noise_multiplier": "mechanism",
+    "epsilon": "phases",
+    "examples": "n",
+    "batch_size": "batch_size",
+    "steps": "steps",
+    "epochs": "epochs",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +133,7 @@ class LintContext:
     is known to spend. own: the run in whose folder this recipe lies; it is none of the earlier ones. answers: whether
     phases answer queries, so that their noise follows from the neighbours of the plan. owned: the most examples that
     one person is an owner of, where several people own one; 1 where nobody said so. typed: whether n of a recipe was,
-    and is not known of its data.
+    and is not known of its data. in_plan_file: whether the run itself, and not only what ran before, is one of those.
     """
 
     settings: Settings
@@ -148,6 +157,7 @@ class LintContext:
     answers: bool = False
     owned: int = 1
     typed: bool = False
+    in_plan_file: bool = False
 
     @property
     def stated_epsilon(self) -> float | None:
@@ -193,16 +203,17 @@ class LintContext:
         return carried_over(bound, self.settings, self.loop.loader)
 
     def where(self, name: str) -> str:
-        """Where this quantity was given: the option of a plan, the key of a recipe."""
+        """Where this quantity was given: the option of a plan, the key of a recipe or a plan file."""
         if self.recipe is not None:
             return _KEYS[name]
+        if self.in_plan_file and name in _PLAN_KEYS:
+            return _PLAN_KEYS[name]
         return quantity("noise_multiplier" if name == "epsilon" else name).option
 
     def setting(self, name: str, value: object) -> str:
         """The value as it would be given: `--delta 1e-05`, or `delta: 1e-05` in a recipe."""
-        if self.recipe is None:
-            return f"{self.where(name)} {show(value)}"
-        return f"{self.where(name).rpartition('.')[2]}: {show(value)}"
+        where = self.where(name)
+        return f"{where} {show(value)}" if where.startswith("--") else f"{where.rpartition('.')[2]}: {show(value)}"
 
 
 def proven(plan: Plan, delta: float) -> Bound | None:

@@ -174,8 +174,8 @@ def run_rows(findings: "Mapping[str, AuditFinding]", measured: Measured, level: 
         yield plan_rows.row("claimed", f"ε ≤ {up(first.hypothesis.upper, 6)}", at)
     confidence = show(round(1.0 - level, 12))
     yield plan_rows.row("confidence", confidence, f"for all of it together, {len(findings)} kinds of scores")
-    agrees = ", ".join(f"{name} {'agree' if good else 'DISAGREE'}" for name, good in measured)
-    yield from plan_rows.sentence("against the plan", agrees)
+    found = ", ".join(f"{name} {plan_rows.agreement(name, agrees)}" for name, agrees in measured)
+    yield from plan_rows.sentence("against the plan", found)
     for method in dict.fromkeys(found.settings.method for found in findings.values()):
         of = [kind for kind, found in findings.items() if found.settings.method == method]
         kinds = "" if len(of) == len(findings) else f"{'; '.join(of)}: "

@@ -33,6 +33,12 @@ def sentence(name: str, text: str) -> Iterator[str]:
     )
 
 
+def agreement(name: str, agrees: bool) -> str:
+    """Whether what was measured is as planned, in the number of its name: batch sizes agree, the noise agrees."""
+    verb = "agree" if name.endswith("s") else "agrees"
+    return verb if agrees else f"dis{verb}".upper()
+
+
 def at_delta(delta: Delta) -> str:
     """The δ of a whole table, which stands above it, and where it comes from if nobody gave it."""
     return f"at δ = {show(delta.value)}{f': {delta.reason}' if delta.reason else ''}"

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from forked import fresh_dpplan
+from unwrap import unwrapped
 
 from dpplan import __main__ as program
 from dpplan import lint
@@ -623,3 +624,16 @@ def test_where_no_loader_is_named_its_option_is_told_of(capsys: pytest.CaptureFi
 def test_where_no_file_is_named_no_reader_of_foreign_files_is_loaded():
     code = "import sys, dpplan.commands.check; print([name for name in sys.modules if 'foreign_files' in name])"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [("lecture-counts", "Write n, the public number of examples, into the plan file."),
+     ("cohorts", "Else claim adjacency: zero-out or replace-one in the plan file;")],
+)  # fmt: skip
+def test_of_a_plan_file_a_fix_names_its_keys_and_no_options(dpplan: Run, file: str, said: str) -> None:
+    plan = str(Path(__file__).parents[2] / "recipes" / "plans" / f"{file}.yaml")
+    told = unwrapped(dpplan("check", plan, "--delta", "1e-6").stdout)
+    assert f"note DP004 n {'n is' if file == 'lecture-counts' else 'q ='}" in told and said in told
+    options = ("--sigma", "1", "--q", ".01", "--steps", "9", "--delta", "1e-6")
+    assert "plan file" not in unwrapped(dpplan("check", *options, "--spent", plan).stdout)

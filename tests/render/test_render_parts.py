@@ -10,7 +10,7 @@ from dpplan import accounting, verify
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.exact.prove import Proof
 from dpplan.plan import Plan
-from dpplan.render import cost, proof, table
+from dpplan.render import cost, plan_rows, proof, table
 from dpplan.render import verify as render
 from dpplan.verify import Document, RecordedClaim, Standing, Verdict
 
@@ -159,3 +159,11 @@ def test_the_plan_of_a_claim_is_one_line(plan: Plan | None) -> None:
     (line,) = (line for line in shown(verdict(9.0, plan=plan)) if line.startswith("  plan "))
     words = {None: "no step", PLAN: "7 steps"}.get(plan, "2 phases")
     assert words in line
+
+
+@pytest.mark.parametrize(
+    ("name", "agrees", "said"),
+    [("batch sizes", True, "agree"), ("noise", True, "agrees"), ("noise", False, "DISAGREES"), ("steps", False, "DISAGREE")],
+)  # fmt: skip
+def test_what_was_measured_agrees_in_the_number_of_its_name(name: str, agrees: bool, said: str) -> None:
+    assert plan_rows.agreement(name, agrees) == said

@@ -125,7 +125,7 @@ def _scheme_of(drawn: type, run: LintContext, plan: Plan) -> str:
     """The options that name what is drawn, or the keys of a plan file, beside which there are no such options."""
     # Removing a record would cut all batches anew.
     zeroed, kind = drawn is Shuffle and plan.adjacency == ADD_REMOVE, vars(drawn)["kind"]
-    if run.names:
+    if run.in_plan_file:
         keys = f"kind: {kind} under sampling{' and adjacency: zero-out' if zeroed else ''}, in the plan file"
         return f"{keys}{' with its cycles as groups' if drawn is CyclicPoisson else ''}"
     groups = " with its cycles as --groups" if drawn is CyclicPoisson else ""
@@ -153,7 +153,7 @@ def _alternatives(run: LintContext, plan: Plan) -> Iterator[str]:
     if drawn is None:
         nearest = sampling.LOADERS[run.loop.loader].nearest
         if any(phase.sampling.kind != nearest for phase in by_chance(plan)):
-            named = f"kind: {nearest} under sampling, in the plan file" if run.names else f"--sampling {nearest}"
+            named = f"kind: {nearest} under sampling, in the plan file" if run.in_plan_file else f"--sampling {nearest}"
             yield f"What is nearest, and has a theorem, is {named}."
         return
     asked, said = _as_drawn(run, plan), run.settings

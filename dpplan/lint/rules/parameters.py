@@ -156,7 +156,9 @@ def examples_not_public(run: LintContext) -> Iterator[Remark]:
     """
     if run.settings.examples is None:
         reason = f"n is not given, so delta={show(run.delta.value)} cannot be held against 1/n."
-        yield Remark(Severity.NOTE, run.where("examples"), reason, "Give --n, the public number of examples.")
+        of = "the public number of examples"
+        give = f"Write n, {of}, into the plan file." if run.in_plan_file else f"Give --n, {of}."
+        yield Remark(Severity.NOTE, run.where("examples"), reason, give)
     elif run.data is not None and run.data.kind == "own" and not run.settings.adjacency.public_size:
         reason = (
             f"n={show(run.settings.examples)} is of data of your own (source: {run.data.source}), and the sample rate, "
@@ -197,9 +199,11 @@ def _told_by_plan(run: LintContext, compared: Adjacency) -> Iterator[Remark]:
         f"{' and '.join(told)} tell{'s' if len(told) == 1 else ''} {' and '.join(shown)}, in which neighbours under "
         f"{differ}, and which ε does not cover."
     )
+    neighbours = "zero-out" if compared.public_size else "zero-out or replace-one"
+    other = f"adjacency: {neighbours} in the plan file" if run.in_plan_file else f"--adjacency {neighbours}"
     fix = (
-        f"That is right where n is known anyway or no secret. Else claim --adjacency zero-out"
-        f"{'' if compared.public_size else ' or replace-one'}; dpplan help adjacency lists what gives n away."
+        f"That is right where n is known anyway or no secret. Else claim {other}; dpplan help adjacency lists what "
+        "gives n away."
     )
     yield Remark(Severity.NOTE, run.where("examples"), reason, fix)
 

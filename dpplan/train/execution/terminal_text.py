@@ -12,7 +12,7 @@ from dpplan.quantities import quantity
 from dpplan.recipe.user_keys import SIMULATED
 from dpplan.render.bound_text import Paint, headline, unpainted
 from dpplan.render.number_format import down, percent, up
-from dpplan.render.plan_rows import row, sentence
+from dpplan.render.plan_rows import agreement, row, sentence
 from dpplan.render.table import screen_width
 from dpplan.rounding import up_apart
 from dpplan.train.clipping import Arithmetic
@@ -170,7 +170,7 @@ def arithmetic_rows(found: Arithmetic, round_off: float) -> Iterator[str]:
 def verdict_rows(checks: Iterable[Measurement]) -> Iterator[str]:
     """A row for each thing that was measured: whether it agrees, and where more may be known, the figure."""
     for check in checks:
-        verdict = "agrees" if check.agrees else "DISAGREES"
+        verdict = agreement(check.name, check.agrees)
         value = verdict if check.realised is None else check.realised
         mark = "" if check.covered else "*"
         note = check.planned if check.realised is None else f"{check.planned} planned: {verdict}"

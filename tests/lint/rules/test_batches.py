@@ -43,7 +43,9 @@ def test_the_long_words_say_what_opacus_makes_of_a_loader_that_shuffles() -> Non
 
 
 def test_beside_a_plan_file_what_is_drawn_is_written_into_the_file() -> None:
-    run = dataclasses.replace(looping(loader="shuffle"), names=("a",), settings=Settings(examples=60_000))
+    run = dataclasses.replace(
+        looping(loader="shuffle"), names=("a",), in_plan_file=True, settings=Settings(examples=60_000)
+    )
     finding = only(run, "DP008")
     assert (
         "Or claim what is drawn: kind: shuffle under sampling and adjacency: zero-out, in the plan file" in finding.fix
