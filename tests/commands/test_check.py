@@ -633,7 +633,7 @@ def test_where_no_file_is_named_no_reader_of_foreign_files_is_loaded():
 )  # fmt: skip
 def test_of_a_plan_file_a_fix_names_its_keys_and_no_options(dpplan: Run, file: str, said: str) -> None:
     plan = str(Path(__file__).parents[2] / "recipes" / "plans" / f"{file}.yaml")
-    told = unwrapped(dpplan("check", plan, "--delta", "1e-6").stdout)
+    told = " ".join(dpplan("check", plan, "--delta", "1e-6").stdout.split())
     assert f"note DP004 n {'n is' if file == 'lecture-counts' else 'q ='}" in told and said in told
     options = ("--sigma", "1", "--q", ".01", "--steps", "9", "--delta", "1e-6")
     assert "plan file" not in unwrapped(dpplan("check", *options, "--spent", plan).stdout)

@@ -163,7 +163,12 @@ def test_the_plan_of_a_claim_is_one_line(plan: Plan | None) -> None:
 
 @pytest.mark.parametrize(
     ("name", "agrees", "said"),
-    [("batch sizes", True, "agree"), ("noise", True, "agrees"), ("noise", False, "DISAGREES"), ("steps", False, "DISAGREE")],
-)  # fmt: skip
+    [
+        ("batch sizes", True, "agree"),
+        ("noise", True, "agrees"),
+        ("noise", False, "DISAGREES"),
+        ("steps", False, "DISAGREE"),
+    ],
+)
 def test_what_was_measured_agrees_in_the_number_of_its_name(name: str, agrees: bool, said: str) -> None:
     assert plan_rows.agreement(name, agrees) == said
