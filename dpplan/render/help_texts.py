@@ -194,10 +194,14 @@ spent; without a seed, --resume goes on with any number of processes.
 
 JSON = """\
 Every command takes --json and then prints one object, which names its schema: dpplan.<command>/1, with a hyphen where
-the command has two words (compare-plans; that of compare accountants is dpplan.compare/1). report.json of a run is
-dpplan.train/1. A call that fails as a whole prints its schema and an `error` with code, kind, message and problems;
-where no command was named the schema is dpplan.error/1. The number rises when a key goes or changes its meaning; new
-keys may come without notice.
+the command has two words (compare-plans; that of compare accountants is dpplan.compare/1). Of their own are
+dpplan.check-explain/1, of check --explain; dpplan.audit-run/1 and dpplan.audit-membership/1, of an audit of a recipe
+and with --attack, and each line of audits.jsonl. report.json of a run is dpplan.train/1. A call that fails as a whole
+prints its schema and an `error` with code, kind, message and problems; where no command was named the schema is
+dpplan.error/1. The number rises when a key goes or changes its meaning; new keys may come without notice.
+
+Files in folders name theirs, too, and are for dpplan alone to read: dpplan.run/1 and dpplan.checkpoint/3 in that of a
+run, dpplan.shadows/1 in that of --cache, dpplan.watch/1 in watch.private.json.
 
 Every privacy figure is an object with `lower`, `upper`, `estimate`, `guarantee`, `accountant`, `assumptions` and
 `why`. Its numbers are not rounded, and what has no bound is null: an UPPER has no lower, an ESTIMATE neither lower

@@ -12,7 +12,7 @@ import pytest
 import readme
 
 from dpplan import __main__ as program
-from dpplan.commands import solve
+from dpplan.commands import COMMANDS, solve
 from dpplan.errors import EXIT_DONE
 from dpplan.recipe import Check, Data, Model, Privacy, Runtime, Training, bundled, parse
 from dpplan.render import help as topics
@@ -110,6 +110,17 @@ def test_schemas_are_named_as_the_page_says(call: str, schema: str) -> None:
     status, printed = ran(f"{call} --json")
     assert status == EXIT_DONE
     assert f'"schema": "{schema}"' in printed
+
+
+def test_every_schema_in_the_code_is_named_or_is_that_of_a_command() -> None:
+    sources = [file.read_text(encoding="utf-8") for file in Path(help_pages.__file__).parents[1].rglob("*.py")]
+    written = {name for text in sources for name in re.findall(r'"(dpplan\.[a-z-]+/\d+)"', text)}
+    page = help_pages.text("json")
+    of_commands = {f"dpplan.{command.replace(' ', '-')}/1" for command in COMMANDS}
+    assert {"dpplan.check-explain/1", "dpplan.train/1"} < written
+    assert [name for name in sorted(written - of_commands) if name not in page] == []
+    for name in re.findall(r"dpplan\.[a-z-]+/\d+", page):
+        assert name in written | {"dpplan.error/1", "dpplan.compare/1"}, name  # made of names
 
 
 def test_a_figure_in_json_has_the_keys_that_are_named() -> None:
