@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dpplan.checks import Problems
+from dpplan.checks import Problems, show
 from dpplan.commands.shared import output, overwriting, plan_arguments, plan_files, waiting
 from dpplan.commands.shared.accountant_option import EXACT
 from dpplan.commands.shared.parameter_types import CHANCE, FileName, Name
@@ -110,6 +110,8 @@ def command(
     about = requested(PlanArguments(settings), (delta,), EXACT) if source is None else source
     with waiting.status("accounting") as told:
         page = _page(about, stated, None if delta is None else float(delta), settings.examples, told)
+        if source is None:
+            page = replace(page, call=_call(delta))
         if audit is not None:
             page = _with_audits(page, audit)
         text = _written(page, form, private)
@@ -125,9 +127,15 @@ def command(
         _judged(page, about)
 
 
+def _call(delta: Any) -> str:
+    """The options that say what the page is about, as they were typed."""
+    typed = plan_arguments.typed_of_plan() | ({} if delta is None else {"--delta": show(delta)})
+    return " ".join(f"{option} {value}" for option, value in typed.items())
+
+
 def _one_of_two(source: Path | None, examples: Any) -> None:
     """Raises PlanError where neither a file nor options say what the page is about, or both do."""
-    typed = plan_arguments.typed_of_plan()
+    typed = [option for option in plan_arguments.typed_of_plan() if option != "--n"]
     if source is None and not typed and examples is None:
         raise PlanError(
             "SOURCE is missing: name the folder of a run, a report.json, a recipe or a plan file; or give the options "

@@ -64,7 +64,7 @@ LATE = "Ctrl-C came after the last step: the run is whole, and its report says w
 
 
 @click.command("train", help=HELP)
-@click.argument("recipe", type=FileName(path_type=Path), metavar="RECIPE", required=False)
+@click.argument("recipe", type=FileName(path_type=Path), metavar="[RECIPE]", required=False)
 @click.option(
     "--resume",
     type=FileName(path_type=Path),

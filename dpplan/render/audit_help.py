@@ -77,5 +77,5 @@ def lines() -> Iterator[str]:
         yield from rows
         return
     for each in SABOTAGES:
-        power = f"{each.canaries} canaries, {each.steps} steps, {each.seconds} s"
+        power = f"{'no' if each.canaries == 'none' else each.canaries} canaries, {each.steps} steps, {each.seconds} s"
         yield from wrapped(f"{each.mistake}: caught by {each.caught_by} ({power})")

@@ -49,7 +49,7 @@ class Page:
     all else. content: the blocks of the recipe, as recorded. others: runs on the same examples that lie beside this.
     audits: of a run's folder and of files that were named, as they were printed. watch: a memorisation watch's file.
     early: how a run ended that took fewer steps than planned. both: its two figures and the condition of the smaller.
-    typed: whether n was, and is not known of the data.
+    typed: whether n was, and is not known of the data. call: the options that describe the plan, where no file does.
     """
 
     name: str
@@ -76,6 +76,7 @@ class Page:
     early: EarlyEnd | None = None
     both: str = ""
     typed: bool = False
+    call: str = ""
     version: str = dpplan.__version__
 
     @property

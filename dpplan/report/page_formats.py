@@ -308,7 +308,8 @@ def _reproduce(page: Page) -> str:
         )
     if page.recipe:
         return "dpplan report with this recipe writes this page, and dpplan train runs it."
-    return "dpplan report with a file that holds this plan, as dpplan epsilon --json prints it, writes this page."
+    file = "with a file that holds this plan, as dpplan epsilon --json prints it,"
+    return f"dpplan report {page.call or file} writes this page."
 
 
 def _facts(page: Page) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from dpplan.commands import COMMANDS, solve
 from dpplan.errors import EXIT_DONE
 from dpplan.recipe import Check, Data, Model, Privacy, Runtime, Training, bundled, parse
 from dpplan.render import help as topics
-from dpplan.render import help_pages
+from dpplan.render import audit_help, help_pages
 from dpplan.render.help_texts import UNKNOWNS
 from dpplan.solve import participations, phase_setting
 
@@ -138,3 +138,9 @@ def test_what_solve_can_be_asked_for_is_listed_once_and_whole() -> None:
     assert known - {phase_setting.SCALE} <= named  # that is a noise by its name
     assert UNKNOWNS in " ".join(help_pages.text("plans").split()) and UNKNOWNS in " ".join((solve.HELP).split())
     assert not set(phase_setting.NO_ORDER) & named
+
+
+def test_on_a_narrow_screen_a_mistake_without_canaries_has_no_canaries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    told = " ".join(" ".join(audit_help.lines()).split())
+    assert "(no canaries, 1200 steps, 10 s)" in told and "none canaries" not in told

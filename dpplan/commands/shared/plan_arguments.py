@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from dpplan.adjacency import ADJACENCIES, named
+from dpplan.checks import show
 from dpplan.commands.shared.parameter_types import (
     BATCH,
     CHANCE,
@@ -182,15 +183,16 @@ def scheme(command: Command) -> Command:
     return in_order(options)(gathered)
 
 
-def typed_of_plan() -> list[str]:
-    """Which options of `plan` and `scheme` this call has, whatever they say; without --n, which a recipe may take."""
+def typed_of_plan() -> dict[str, str]:
+    """The options of `plan` and `scheme` that this call has, and what each says; of --n, too, which a recipe may
+    take."""
     context = click.get_current_context()
     names = {*(each.name for each in DESCRIBING), "sampling", "adjacency", "unit", "max_per_user", *OPTIONS}
-    return [
-        each.opts[0]
+    return {
+        each.opts[0]: show(context.params[each.name])
         for each in context.command.params
-        if each.name in names - {"examples"} and context.get_parameter_source(each.name) is ParameterSource.COMMANDLINE
-    ]
+        if each.name in names and context.get_parameter_source(each.name) is ParameterSource.COMMANDLINE
+    }
 
 
 def unit(command: Command) -> Command:
