@@ -15,8 +15,8 @@ from dpplan import __main__ as program
 from dpplan.commands import COMMANDS, solve
 from dpplan.errors import EXIT_DONE
 from dpplan.recipe import Check, Data, Model, Privacy, Runtime, Training, bundled, parse
-from dpplan.render import help as topics
 from dpplan.render import audit_help, help_pages
+from dpplan.render import help as topics
 from dpplan.render.help_texts import UNKNOWNS
 from dpplan.solve import participations, phase_setting
 
