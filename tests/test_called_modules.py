@@ -1,10 +1,12 @@
 """Modules that are called like functions say what to call, in a line that can be pasted."""
 
 import importlib
+from pathlib import Path
 
 import pytest
 
 import dpplan
+from dpplan import __main__ as program
 from dpplan import called_modules
 from dpplan.commands import COMMANDS
 
@@ -34,6 +36,28 @@ def test_a_check_takes_two_lines() -> None:
     names = {"dpplan": dpplan}
     exec(made, names)
     assert all(type(each).__name__ == "Finding" for each in eval(asked, names))
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"), [("risk", "Assessment"), ("report", "str"), ("audit", "AuditFinding"), ("verify", "list")]
+)
+def test_what_takes_more_than_a_line_can_be_pasted_too(
+    name: str, answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    program.run(["recipes", "copy", "scores.csv"])
+    capsys.readouterr()
+    program.run(["epsilon", "--sigma", "4", "--q", ".01", "--steps", "9", "--delta", "1e-6", "--json"])
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "digits-001").write_text(capsys.readouterr().out, encoding="utf-8")
+    with pytest.raises(TypeError) as error:
+        getattr(dpplan, name)(**CALL)
+    told = str(error.value)
+    assert told.startswith(f"dpplan.{name} is a module. ") and told.endswith("`dpplan help python` shows more.")
+    *made, asked = (line.strip() for line in told.splitlines() if line.startswith("    "))
+    names = {"dpplan": dpplan}
+    exec("\n".join(made), names)
+    assert type(eval(asked, names)).__name__ == answer
 
 
 def test_what_is_typed_can_be_had_from_the_package() -> None:

@@ -7,6 +7,7 @@ one_run, order_statistics and many_runs (theorems: how likely so many right gues
 bound), assessment (the verdict, and the bound), membership_attacks (by the losses of many models).
 """
 
+from dpplan import called_modules
 from dpplan.audit.assessment import METHODS, Attempt, AuditFinding, AuditSettings, Hypothesis, audit
 from dpplan.audit.scores import SIDES, Scores, checked, equal_scores, parse, read
 
@@ -24,3 +25,11 @@ __all__ = [
     "parse",
     "read",
 ]
+
+called_modules.when_called(
+    __name__,
+    "What the scores of an attack show is\n\n"
+    "    import pathlib\n"
+    "    scores = dpplan.audit.read(pathlib.Path('recipes/scores.csv'))\n"
+    "    dpplan.audit.audit(scores, None, dpplan.audit.AuditSettings(delta=1e-5))\n\n",
+)

@@ -10,6 +10,7 @@ dpplan.deployment_statement.
 Nothing is invented: a field that nobody filled in is shown as not stated.
 """
 
+from dpplan import called_modules
 from dpplan.report.page import Page, gather, of_plan, of_recipe
 from dpplan.report.page_formats import document, html, markdown, outcome
 from dpplan.report.registry import as_yaml, checked_entry, entry, violations
@@ -28,3 +29,10 @@ __all__ = [
     "outcome",
     "violations",
 ]
+
+called_modules.when_called(
+    __name__,
+    "The page of a plan is\n\n"
+    "    run = dpplan.plan.Plan.from_training(1.1, 60000, 256, 60)\n"
+    "    dpplan.report.markdown(dpplan.report.of_plan('plan', run, {}, 1e-6))\n\n",
+)

@@ -7,6 +7,7 @@ which ε that has to be known well), convex_minimum (chords, extended), trade_of
 rate), regret (how much a μ overstates), assessment (advantage, accuracy, posterior, reconstruction, smallest μ).
 """
 
+from dpplan import called_modules
 from dpplan.risk.assessment import Assessment, AttackQuestion, Figure, assess
 from dpplan.risk.source import Source, source_of_figure, source_of_gdp, source_of_plan, source_of_stated
 from dpplan.risk.trade_off import Point, TradeOff, TruePositiveRate
@@ -25,3 +26,10 @@ __all__ = [
     "source_of_plan",
     "source_of_stated",
 ]
+
+called_modules.when_called(
+    __name__,
+    "The most that an attacker reaches is\n\n"
+    "    run = dpplan.plan.Plan.from_training(1.1, 60000, 256, 60)\n"
+    "    dpplan.risk.assess(dpplan.risk.source_of_plan(run), dpplan.risk.AttackQuestion())\n\n",
+)

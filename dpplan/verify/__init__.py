@@ -26,7 +26,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from dpplan import accounting, notebook
+from dpplan import accounting, called_modules, notebook
 from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.accounting.plan_pairs import REMEDIES
 from dpplan.errors import NotCertified
@@ -43,6 +43,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Document", "RecordedClaim", "Standing", "Verdict", "both_figures", "read", "verify"]
 
+called_modules.when_called(
+    __name__,
+    "Whether the claims of a run stand is\n\n"
+    "    import pathlib\n"
+    "    [dpplan.verify.verify(each) for each in dpplan.verify.read(pathlib.Path('runs/digits-001')).claims]\n\n",
+)
 DIGITS = 18  # of a proof: all that a float holds, so that it tells any claim from the truth
 Progress = Callable[[str], None]
 
