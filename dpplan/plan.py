@@ -11,7 +11,7 @@ from dpplan.adjacency import ADD_REMOVE, GROUP_N, REPLACE_ONE, ZERO_OUT, Adjacen
 from dpplan.checks import Problems, did_you_mean, is_number, reaches_one_in, show
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.groups import GroupPath, path_problems
-from dpplan.mechanism import BestOfTrials, Correlation, Gaussian, Mechanism, noise_of_run
+from dpplan.mechanism import BestOfTrials, Correlation, Gaussian, Mechanism, noise_of_run, usual_noise
 from dpplan.plan_assumptions import Assumptions, of_batches, of_zeroed
 from dpplan.quantities import FIND_IT, RATE_WORDS, swapped
 from dpplan.quick_dataclass import dataclass
@@ -256,7 +256,7 @@ class Settings:
             problems.positive(
                 "sigma",
                 self.noise_multiplier,
-                try_="Without noise epsilon is infinite; values between 0.5 and 10 are common (--sigma).",
+                try_=usual_noise(self.noise_multiplier),
             )
         if self.unit not in UNITS:
             problems.add(f"unit={self.unit} is not one of: {', '.join(UNITS)}.{did_you_mean(self.unit, UNITS)}")

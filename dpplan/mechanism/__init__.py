@@ -58,6 +58,12 @@ class Mechanism(Protocol):
     kind: ClassVar[str]
 
 
+def usual_noise(noise_multiplier: object) -> str:
+    """A remedy for a noise multiplier that is none: 0 is no noise, and less is nothing at all."""
+    why = "Without noise epsilon is infinite; " if noise_multiplier == 0 else "It is a standard deviation; "
+    return f"{why}values between 0.5 and 10 are common (--sigma)."
+
+
 @dataclass(frozen=True, slots=True)
 class Gaussian:
     """Gaussian noise on a sum of clipped vectors.
@@ -79,7 +85,7 @@ class Gaussian:
             problems.positive(
                 "sigma",
                 self.noise_multiplier,
-                try_="Without noise epsilon is infinite; values between 0.5 and 10 are common (--sigma).",
+                try_=usual_noise(self.noise_multiplier),
             )
         object.__setattr__(self, "noise_multiplier", float(self.noise_multiplier))
 

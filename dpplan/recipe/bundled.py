@@ -54,7 +54,9 @@ def text(name: str) -> str:
 
 def instead_of(file: Path) -> str:
     """A remedy sentence for a file that is not there: where one of that name comes with dpplan, where it was copied to
-    or how it is; else one of nearly that name that lies beside it. "" where neither is known."""
+    or how it is; else one of nearly that name that lies beside it. "" where neither is known, and of a link why."""
+    if file.is_symlink():
+        return " It is a link that leads nowhere."
     called = file.name if file.suffix == ".csv" else file.stem if file.suffix in ("", ".yaml", ".yml") else ""
     name = next((each for each in (*names(), *plans(), SCORES) if called and called == each.split("/")[-1]), "")
     if not name:

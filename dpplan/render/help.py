@@ -76,7 +76,8 @@ def _exit_codes() -> Iterator[str]:
         yield from _wrapped(f"{code:>3}  {meaning}", 0, 5)
     yield ""
     yield from _wrapped(
-        "A file that is named and not there, or is a folder, or holds something else than it should, is a mistake of "
+        "A file that is named and not there (a link may lead nowhere), or is a folder, "
+        "or holds something else than it should, is a mistake of "
         "the call: 2. So is a file to be written where there is no folder (--csv, --plot, --output, --record), or "
         "another file (--overwrite replaces it); the folders above --out, --cache and recipes copy --to are made. "
         "One that is there and cannot be read, or cannot be written, is 5. Where several apply, the first to happen is "

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from dpplan.accounting.bound import Bound
-from dpplan.checks import show
+from dpplan.checks import reaches_one_in, show
 from dpplan.plan import Delta
 from dpplan.quantities import quantity
 from dpplan.render import bound_text, plan_rows, to_json
@@ -36,6 +36,12 @@ def lines(
     gap = " " * min(max(35 - len(stated), 2), max(WIDTH - len(stated) - len(within) - len(guarantee) - 10, 2))
     verb = "keeps" if kept else "spends"
     yield f"{stated}{gap}{verb} {within} ({paint(guarantee, bound_text.meaning(spent))})"
+    examples = found.plan.examples
+    if found.unknown == "delta" and examples is not None and reaches_one_in(float(found.value), examples):
+        why = f"this δ is not below 1/n = {1 / examples:.3g}, so whoever publishes whole records keeps it, too."
+        first, *others = wrapped(f"NO PRIVACY: {why}")
+        yield first.replace("NO PRIVACY", paint("NO PRIVACY", "bad"))
+        yield from others
     yield ""
     if spent.quantity == "delta" and not kept:
         yield plan_rows.row("epsilon", show(found.target), "given, with the target δ")

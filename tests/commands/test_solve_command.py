@@ -152,3 +152,12 @@ def test_n_that_is_solved_for_cannot_give_the_delta(dpplan: Run) -> None:
     done = dpplan("solve", "--target-eps", "3", "--sigma", "1.1", "--batch", "256", "--epochs", "60")
     assert done.returncode == 2
     assert "delta is missing: give --delta. It cannot be derived from n" in done.stderr
+
+
+def test_a_delta_that_gives_records_away_is_no_privacy_on_the_screen(dpplan: Run) -> None:
+    """The exit status stays 0, since the target is met."""
+    run = ("--sigma", "1.1", "--n", "60000", "--batch", "256", "--epochs", "60")
+    away, kept = (dpplan("solve", "--target-eps", target, *run) for target in ("2", "3"))
+    assert (away.returncode, kept.returncode) == (0, 0)
+    assert away.stdout.splitlines()[1].startswith("NO PRIVACY: this δ is not below 1/n = 1.67e-05")
+    assert "is not below 1/n" in " ".join(away.stderr.split()) and "NO PRIVACY" not in kept.stdout

@@ -32,6 +32,8 @@ class Number(click.ParamType):  # type: ignore[type-arg]  # generic since click 
             return value
         if number == 0 and isinstance(value, str) and re.match(r"[^eE]*[1-9]", value):
             return Unread.because(value, "It is below the least number there is here, 5e-324.")
+        if math.isinf(number) and re.search(r"\d", str(value)):
+            return Unread.because(str(value), "It is above the largest number there is here, 1.8e308.")
         return number
 
 
