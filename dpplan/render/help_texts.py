@@ -216,8 +216,8 @@ back:
 """
 
 PYTHON = """\
-The words of the command line are keywords, and the answer is a Bound with lower, upper, guarantee and assumptions,
-which a notebook shows as a table:
+epsilon and delta take the words of the command line as keywords, and the answer is a Bound with lower, upper, guarantee
+and assumptions, which a notebook shows as a table; all other commands are modules here:
 
   >>> import dpplan
   >>> dpplan.epsilon(sigma=1.1, n=60000, batch=256, epochs=60).headline
