@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dpplan.checks import show
 from dpplan.render import plan_rows, to_json
-from dpplan.render.number_format import up
+from dpplan.render.number_format import down, up
 from dpplan.render.table import Column, Meaning, Table, TableCell
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def rows(found: "AuditFinding") -> Iterator[str]:
 
 
 def _reached(found: "AuditFinding", share: float) -> str:
-    much = f"{rounded_down(share)} times as much" if share >= MANY else _percent(share)
+    much = f"{down(share, 3)} times as much" if share >= MANY else _percent(share)
     return f"the {'estimate' if found.is_estimate else 'bound'} reaches {much}"
 
 
