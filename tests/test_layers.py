@@ -90,7 +90,7 @@ ROOMS = {
     ),
     "dpplan.accounting.pairs": (
         {"law", "participation_sensitivity"},
-        {"unsampled_gaussian", "laplace", "finite", "combined_laws", "strategy_matrix"},
+        {"unsampled_gaussian", "laplace", "finite", "combined_laws", "strategy_matrix", "tree_sensitivity"},
         {"replace_one", "gaussian_mixtures", "profile_points", "allocation"},
         {"dominating"},
         {"truncated_poisson", "sliced_outputs", "declared_epsilon", "allocated_rounds"},

@@ -1,11 +1,10 @@
 """In how many steps a record may take part, where steps share noise and the phase declares it: values, and order.
 
 A pattern of at most k steps is one of at most k + 1, so that no sensitivity falls as k rises. No bound on one does
-either (accounting/pairs/participation_sensitivity.py, strategy_matrix.py): each is a sum to which one more column, or
-one more step of a pattern, adds no negative number; and where a shorter way of working it out takes over, from some k
-on, it bounds the longer one from above. (A tree with a record in every step is exact again, but has no more steps than
-MOST_PARTICIPATIONS then, and so few are exact for fewer, too.) Roundings may be out of order: a figure is asked for of
-what is returned. The run is one Gaussian release, and a larger sensitivity is less noise.
+either (accounting/pairs/participation_sensitivity.py, strategy_matrix.py, tree_sensitivity.py): each is a sum to which
+one more column, or one more step of a pattern, adds no negative number; and where a shorter way of working it out takes
+over, from some k on, it bounds the longer one from above. Roundings may be out of order: a figure is asked for of what
+is returned. The run is one Gaussian release, and a larger sensitivity is less noise.
 """
 
 from dpplan.mechanism import Mechanism

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from dpplan import accounting
-from dpplan.accounting.pairs import correlated, participation_sensitivity, strategy_matrix
+from dpplan.accounting.pairs import correlated, participation_sensitivity, strategy_matrix, tree_sensitivity
 from dpplan.adjacency import ZERO_OUT
 from dpplan.errors import NotApplicable, Unreachable
 from dpplan.mechanism import Gaussian, Mechanism
 from dpplan.mechanism.correlated import (
-    MOST_PARTICIPATIONS,
     BufferedNoise,
     Correlated,
     MatrixNoise,
@@ -59,29 +58,21 @@ def test_no_sensitivity_falls_as_participations_rise(
     """Nor where quicker bounds take over from some number on."""
     for most_work in (None, 40.0, 4000.0, 1e5):
         if most_work is not None:
-            monkeypatch.setattr(participation_sensitivity, "MOST_WORK", most_work)
+            monkeypatch.setattr(tree_sensitivity, "MOST_WORK", most_work)
             monkeypatch.setattr(strategy_matrix, "MOST_WORK", most_work)
         _forget()
         found = [correlated.sensitivity(NOISES[name], STEPS, most, separation) for most in range(1, STEPS + 3)]
         assert len({each.exponent for each in found}) == 1
         capped = -(-STEPS // separation)  # so many steps are so far apart, and more participations are no others
         assert {each.squared for each in found[capped - 1 :]} == {found[capped - 1].squared}
-        if most_work is not None and (name, separation) == ("tree", 1):  # where a record in every step is exact again
-            del found[capped - 1 :]
         assert all(one.squared <= more.squared * (1 + 1e-15) for one, more in itertools.pairwise(found))
     monkeypatch.undo()
     _forget()
 
 
-def test_a_tree_of_so_few_steps_that_a_record_is_in_all_is_exact_for_fewer() -> None:
-    """So that the figure for all of them is never below a bound for one less."""
-    levels = MOST_PARTICIPATIONS.bit_length()
-    assert MOST_PARTICIPATIONS**2 * levels <= participation_sensitivity.MOST_WORK
-
-
 def _forget() -> None:
-    participation_sensitivity.tree.cache_clear()
-    participation_sensitivity.regular_tree.cache_clear()
+    tree_sensitivity.tree.cache_clear()
+    tree_sensitivity.regular_tree.cache_clear()
     strategy_matrix._any_pattern.cache_clear()
 
 
@@ -160,9 +151,9 @@ def test_where_there_is_no_figure_at_all_why_is_said() -> None:
 def test_a_tree_is_not_added_up_for_more_than_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes the longer the more participations there are."""
     tried: list[int] = []
-    tree: Callable[..., participation_sensitivity.Sensitivity] = participation_sensitivity.tree
+    tree: Callable[..., participation_sensitivity.Sensitivity] = tree_sensitivity.tree
     monkeypatch.setattr(
-        participation_sensitivity,
+        tree_sensitivity,
         "tree",
         lambda *given: tried.append(given[1]) or tree(*given),  # type: ignore[func-returns-value]
     )

@@ -12,7 +12,7 @@ release of C·x whose pattern is some of its turns, and no such pattern moves it
 
 import dataclasses
 
-from dpplan.accounting.pairs import participation_sensitivity, strategy_matrix
+from dpplan.accounting.pairs import participation_sensitivity, strategy_matrix, tree_sensitivity
 from dpplan.accounting.pairs.dominating import DominatingPair, gaussian, replaced, stated, subsampled
 from dpplan.accounting.pairs.epochs import Terms
 from dpplan.accounting.pairs.participation_sensitivity import Sensitivity
@@ -49,7 +49,7 @@ def says_steps(scheme: Sampling) -> bool:
 def sensitivity(mechanism: Correlated, steps: int, participations: int, separation: int) -> Sensitivity:
     """How far a record moves C·x, over patterns of at most so many steps so far apart."""
     if isinstance(mechanism, TreeAggregation):
-        return participation_sensitivity.tree(steps, participations, separation)
+        return tree_sensitivity.tree(steps, participations, separation)
     if isinstance(mechanism, MatrixNoise):
         return strategy_matrix.any_pattern(mechanism, steps, participations, separation)
     return participation_sensitivity.toeplitz(_coefficients(mechanism, steps), steps, participations, separation)
@@ -59,7 +59,7 @@ def _one_place(mechanism: Correlated, steps: int, steps_of_one: tuple[int, int])
     """The same where a record's steps are all those of one place in every so many."""
     times, apart = steps_of_one
     if isinstance(mechanism, TreeAggregation):
-        return participation_sensitivity.regular_tree(steps, apart)
+        return tree_sensitivity.regular_tree(steps, apart)
     if isinstance(mechanism, MatrixNoise):
         return strategy_matrix.one_place(mechanism, steps, apart)
     return sensitivity(mechanism, steps, times, apart)

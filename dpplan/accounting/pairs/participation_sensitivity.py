@@ -8,7 +8,6 @@ chosen by what was released before (Denisov et al. 2022, arXiv:2202.08312).
 Patterns have at most k steps, any two at least b apart.
 """
 
-import functools
 import math
 import sys
 from dataclasses import replace
@@ -23,7 +22,6 @@ Column = Array | tuple[float, ...]  # the first of a strategy
 MOST_NUMBERS = 4_000_000  # in memory at once
 TOGETHER = 65_536  # numbers that are objects at once
 LONGEST = 50_000_000  # steps that are looked at one by one
-MOST_WORK = 3e9  # sums of one tree, some seconds: beyond, a bound by levels answers
 MOST_TRIED, MOST_STARTS = 256, 24  # rows of C in which patterns are tried where none is known to be the worst
 BLOCK = 64  # columns that are added up one after the other
 MOST_CANCELLED = 1e3  # times the sum are the sizes of what is added to it: then it is known to 1e-11
@@ -178,85 +176,6 @@ def longest_column(coefficients: Column) -> Sensitivity:
     """Of a whole column, which is the longest."""
     column, exponent = scaled(np.asarray(coefficients))
     return Sensitivity(_sum_of_squares(column), True, exponent)
-
-
-@functools.lru_cache(64)
-def tree(steps: int, participations: int, separation: int) -> Sensitivity:
-    """Of the matrix whose rows are the complete blocks of 2^j steps: the sum over blocks of (how often the record is in
-    it)², the largest over patterns.
-
-    Exact by dynamic programming from block to block, over how many steps of a pattern are in it and how far its first
-    and its last are from its ends; where that is too long, for each size of a block at most k·min(k, ⌈size/b⌉).
-    """
-    sizes = [1 << bit for bit in range(steps.bit_length() - 1, -1, -1) if steps >> bit & 1]
-    count, apart = min(participations, -(-steps // separation)), min(separation, steps)
-    if count == 1:
-        return Sensitivity(float(sizes[0].bit_length()), exact=True)
-    if count == steps <= LONGEST:  # a record in every step is one pattern, and no other has a larger sum in any block
-        return regular_tree(steps, 1)
-    small = 1 << (min(apart, sizes[0]).bit_length() - 1)  # in a block of so many steps a pattern has one at most
-    if count**2 * float(apart) ** 3 * (sizes[0] // small).bit_length() > MOST_WORK:
-        levels = range(sizes[0].bit_length())
-        return Sensitivity(float(sum(count * min(count, -(-(1 << bit) // separation)) for bit in levels)), exact=False)
-    complete = {1 << bit: _small(1 << bit, count, apart) for bit in range(small.bit_length())}
-    size = small
-    while size < sizes[0]:
-        complete[2 * size] = _joined(complete[size], complete[size], size, apart, True)
-        size *= 2
-    whole, length = complete[sizes[0]], sizes[0]
-    for each in sizes[1:]:
-        whole, length = _joined(whole, complete[each], each, apart, False, length), length + each
-    return Sensitivity(float(np.max(whole[:, 0, 0])), exact=True)
-
-
-@functools.lru_cache(64)
-def regular_tree(steps: int, apart: int) -> Sensitivity:
-    """The same where a record's steps are all those of one place in every `apart`: the largest over the places."""
-    if steps * float(apart) > MOST_WORK or steps > LONGEST:
-        return tree(steps, -(-steps // apart), apart)
-    most, together = 0.0, max(1, MOST_NUMBERS // steps)  # places at once
-    for first in range(0, min(apart, steps), together):
-        places = np.arange(first, min(first + together, apart, steps))
-        counts = (np.arange(steps)[:, np.newaxis] % apart == places).astype(np.float64)
-        squared = np.sum(counts, axis=0)
-        while pairs := len(counts) // 2:  # blocks twice as long; what is left over at the end begins a smaller tree
-            counts = counts[0 : 2 * pairs : 2] + counts[1 : 2 * pairs : 2]
-            squared += np.sum(counts * counts, axis=0)
-        most = max(most, float(np.max(squared)))
-    return Sensitivity(most, exact=True)
-
-
-def _small(size: int, count: int, apart: int) -> Array:
-    """[steps of the pattern, at least so far from the left end, and from the right] of a block of 2^j steps, no more
-    than lie between two of a pattern: one of them is in j + 1 blocks."""
-    table = np.full((count + 1, apart, apart), -np.inf)
-    table[0] = 0.0
-    places = np.arange(apart)
-    table[1][places[:, np.newaxis] + places[np.newaxis, :] < size] = float(size.bit_length())
-    return table
-
-
-def _joined(left: Array, right: Array, right_size: int, apart: int, rooted: bool, left_size: int = 0) -> Array:
-    """Of two neighbouring blocks, with a block over both where rooted."""
-    left_size = left_size or right_size
-    places = np.arange(apart)
-    table = np.full_like(left, -np.inf)
-    table[0] = 0.0
-    # The pattern within one side: how far it is from the other end is then seen from across the other side.
-    inner_left = np.maximum(places - right_size, 0)
-    inner_right = np.maximum(places - left_size, 0)
-    for one in range(1, len(left)):
-        table[one] = np.maximum(left[one][:, inner_left], right[one][inner_right, :])
-        for other in range(1, one):
-            # Far from the left block's right end by r, and from the right block's left end by b - 1 - r at least.
-            a, b = left[other], right[one - other][::-1, :]
-            best = np.full_like(table[one], -np.inf)
-            for r in range(apart):
-                np.maximum(best, a[:, r, np.newaxis] + b[np.newaxis, r, :], out=best)
-            table[one] = np.maximum(table[one], best)
-        if rooted:
-            table[one] += one * one
-    return table
 
 
 def noise_over(noise_multiplier: float, sensitivity: Sensitivity, reach: float) -> float:

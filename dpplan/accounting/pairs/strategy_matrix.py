@@ -19,10 +19,11 @@ from functools import lru_cache
 import numpy as np
 
 from dpplan.accounting.numerics import Array
-from dpplan.accounting.pairs.participation_sensitivity import MOST_TRIED, MOST_WORK, Sensitivity, reached, scaled
+from dpplan.accounting.pairs.participation_sensitivity import MOST_TRIED, Sensitivity, reached, scaled
 from dpplan.errors import NotApplicable
 from dpplan.mechanism import MatrixNoise
 
+MOST_WORK = 3e8  # sums of a row: beyond, rows are added up whole
 MOST_ROWS = 2048  # of a matrix whose every pair of columns is looked at
 
 
@@ -72,7 +73,7 @@ def _any_pattern(mechanism: MatrixNoise, steps: int, participations: int, separa
     if mechanism.bands <= separation:
         return Sensitivity(_heaviest(squares, count, separation), True, exponent)
     gram = np.abs(_gram(of_column))
-    if float(steps) ** 2 * count > MOST_WORK / 10:
+    if float(steps) ** 2 * count > MOST_WORK:
         rows = np.sum(gram, axis=1)  # over all steps, whatever the pattern
     else:
         rows = np.array([_around(gram[at], at, count, separation) for at in range(steps)])

@@ -15,7 +15,7 @@ import pytest
 
 from dpplan import accounting
 from dpplan.accounting import Guarantee, plan_pairs, rdp
-from dpplan.accounting.pairs import correlated, participation_sensitivity
+from dpplan.accounting.pairs import correlated, participation_sensitivity, tree_sensitivity
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable, NotCertified, PlanError
 from dpplan.mechanism import Gaussian
@@ -65,7 +65,7 @@ def test_published_sensitivities_of_trees(name: str) -> None:
     given = dict(part.split("=") for part in row["given"].split(","))
     # There the separation is how many steps lie between two, here how many it takes from one to the next.
     apart, most = int(given["min_separation"]) + 1, int(given["max_participation"])
-    found = participation_sensitivity.tree(int(row["steps"]), most, apart)
+    found = tree_sensitivity.tree(int(row["steps"]), most, apart)
     assert found.exact and found.squared == float(row["value"])
 
 
@@ -89,16 +89,16 @@ def test_published_epsilon_of_trees(name: str, sigma: float) -> None:
 @pytest.mark.parametrize("steps", [1, 2, 5, 8, 11])
 @pytest.mark.parametrize(("most", "apart"), [(1, 1), (2, 1), (3, 2), (4, 3), (2, 6)])
 def test_trees_are_as_sensitive_as_their_worst_pattern(steps: int, most: int, apart: int) -> None:
-    found = participation_sensitivity.tree(steps, most, apart)
+    found = tree_sensitivity.tree(steps, most, apart)
     assert found.exact and found.squared == largest(tree_matrix(steps), most, apart)
 
 
 def test_a_tree_that_is_too_long_to_search_has_a_bound_that_no_pattern_exceeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    exact = participation_sensitivity.tree(300, 5, 40)
-    monkeypatch.setattr(participation_sensitivity, "MOST_WORK", 1.0)
-    participation_sensitivity.tree.cache_clear()
-    bound = participation_sensitivity.tree(300, 5, 40)
-    participation_sensitivity.tree.cache_clear()
+    exact = tree_sensitivity.tree(300, 9, 53)
+    monkeypatch.setattr(tree_sensitivity, "MOST_WORK", 1.0)
+    tree_sensitivity.tree.cache_clear()
+    bound = tree_sensitivity.tree(300, 9, 53)
+    tree_sensitivity.tree.cache_clear()
     assert exact.exact and not bound.exact and exact.squared <= bound.squared <= 2 * exact.squared
 
 
@@ -247,9 +247,9 @@ def test_settings_out_of_range_are_refused(make: object, said: str) -> None:
 def test_a_tree_whose_records_keep_their_place_is_as_sensitive_as_the_worst_place(steps: int, apart: int) -> None:
     strategy = tree_matrix(steps)
     places = [float(np.sum((strategy @ (np.arange(steps) % apart == at)) ** 2)) for at in range(min(apart, steps))]
-    found = participation_sensitivity.regular_tree(steps, apart)
+    found = tree_sensitivity.regular_tree(steps, apart)
     assert found.exact and found.squared == max(places)
-    assert found.squared <= participation_sensitivity.tree(steps, -(-steps // apart), apart).squared
+    assert found.squared <= tree_sensitivity.tree(steps, -(-steps // apart), apart).squared
 
 
 def test_one_order_for_all_epochs_costs_what_the_worst_place_costs() -> None:
@@ -259,7 +259,7 @@ def test_one_order_for_all_epochs_costs_what_the_worst_place_costs() -> None:
 
 
 def test_a_record_in_every_step_of_a_tree_is_one_pattern() -> None:
-    assert participation_sensitivity.tree(1000, 1000, 1) == participation_sensitivity.regular_tree(1000, 1)
+    assert tree_sensitivity.tree(1000, 1000, 1) == tree_sensitivity.regular_tree(1000, 1)
     assert correlated.pattern(Phase(TreeAggregation(1.0, 4, 7), FULL, 30)) == (4, 7)
 
 
