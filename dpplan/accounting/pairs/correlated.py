@@ -67,9 +67,10 @@ def _one_place(mechanism: Correlated, steps: int, steps_of_one: tuple[int, int])
 
 def _coefficients(mechanism: ToeplitzNoise | BufferedNoise, steps: int) -> participation_sensitivity.Column:
     if isinstance(mechanism, BufferedNoise):
-        if steps > participation_sensitivity.LONGEST // len(mechanism.decays):
-            raise NotApplicable(f"blt: {steps} steps that share noise are too many to add up")
-        return participation_sensitivity.buffered_coefficients(mechanism.decays, mechanism.scales, steps)
+        length = participation_sensitivity.buffered_length(mechanism.decays, mechanism.scales, steps)
+        if length > participation_sensitivity.LONGEST // len(mechanism.decays):
+            raise NotApplicable(f"blt: {length} steps that share noise are too many to add up")
+        return participation_sensitivity.buffered_coefficients(mechanism.decays, mechanism.scales, length)
     if mechanism.bands is not None:
         return participation_sensitivity.square_root_coefficients(min(mechanism.bands, steps))
     return mechanism.coefficients[:steps]

@@ -23,7 +23,6 @@ MOST_NUMBERS = 4_000_000  # in memory at once
 TOGETHER = 65_536  # numbers that are objects at once
 LONGEST = 50_000_000  # steps that are looked at one by one
 MOST_TRIED, MOST_STARTS = 256, 24  # rows of C in which patterns are tried where none is known to be the worst
-BLOCK = 64  # columns that are added up one after the other
 MOST_CANCELLED = 1e3  # times the sum are the sizes of what is added to it: then it is known to 1e-11
 # A strategy whose largest entry is between these is squared as it is: what underflows is nothing beside that one's.
 SMALLEST, LARGEST = 2.0**-400, 2.0**400
@@ -54,11 +53,13 @@ def scaled(entries: Array) -> tuple[Array, int]:
 
 
 def square_root_coefficients(count: int) -> tuple[float, ...]:
-    """The first of 1, 1/2, 3/8, ...: binomial(2j, j)/4^j, each to the nearest float."""
-    found, over, under = [1.0], 1, 1
+    """The first of 1, 1/2, 3/8, ...: binomial(2j, j)/4^j, each to the nearest float, by whole numbers over 2^256: what
+    a hundred thousand divisions round away is of them 2^-230 at most."""
+    one = 1 << 256
+    found, now = [1.0], one
     for j in range(1, count):
-        over, under = over * 2 * (2 * j - 1) // j, under * 4
-        found.append(over / under)
+        now = now * (2 * j - 1) // (2 * j)
+        found.append(now / one)
     return tuple(found)
 
 
@@ -77,6 +78,16 @@ def buffered_coefficients(decays: tuple[float, ...], scales: tuple[float, ...], 
     return found
 
 
+def buffered_length(decays: tuple[float, ...], scales: tuple[float, ...], steps: int) -> int:
+    """How many of these matter in so many steps: what the others move a sum by, over 1, of which it moves at least, is
+    below 2^-80, in whichever steps a record is."""
+    slowest, sizes = max(decays), math.fsum(abs(each) for each in scales)
+    if slowest == 0.0 or sizes == 0.0:
+        return min(steps, 2)
+    least = -80.0 * math.log(2.0) + 0.5 * math.log1p(-(slowest**2)) - math.log(steps) - math.log(sizes)
+    return min(steps, 2 + max(0, math.ceil(least / math.log(slowest))))
+
+
 def _size(entries: Array) -> float:
     """The norm, also where the squares are beyond floats."""
     if not len(entries):
@@ -92,8 +103,8 @@ def toeplitz(coefficients: Column, steps: int, participations: int, separation: 
     are the longest: exact. Where the coefficients fall and none is negative, the pattern of steps 1, 1 + b, 1 + 2b, ...
     is the worst: exact (Kalinin, Lampert 2024, arXiv:2405.13763, Thm 2). For the entry of CᵀC at steps i <= j of n is
     Σ c_s·c_(s + j - i) over s <= n - j, which falls in j and in j - i; and the m-th step of a pattern is no earlier
-    than in that one, its steps no nearer. Else their falling majorant, the largest |c_l|
-    from l = j on, has no smaller entry of CᵀC anywhere, and bounds it.
+    than in that one, its steps no nearer. Else their falling majorant, the largest |c_l| from l = j on, has no smaller
+    entry of CᵀC anywhere, and bounds it.
     """
     given = np.asarray(coefficients[:steps])
     column, exponent = scaled(np.abs(given))
@@ -101,38 +112,43 @@ def toeplitz(coefficients: Column, steps: int, participations: int, separation: 
     if len(column) <= separation or count == 1:
         last = column[: steps - (count - 1) * separation]  # the run may end before it does
         return Sensitivity((count - 1) * float(np.sum(column**2)) + float(np.sum(last**2)), True, exponent)
-    if steps > LONGEST or count > MOST_NUMBERS:
-        raise NotApplicable(f"toeplitz: {steps} steps that share noise are too many to add up")
+    # From where all columns overlap that can, up to the last one, rows are the same in every `separation` of them.
+    alike = max(0, count + (-len(column) // separation))
+    inside, kept = count - alike, steps - alike * separation
+    rows = min(kept, (inside - 1) * separation + len(column))
+    if rows > LONGEST:
+        raise NotApplicable(f"toeplitz: {rows} steps that share noise are too many to add up")
     falling = np.maximum.accumulate(column[::-1])[::-1]
     exact = bool(np.all(falling == column) and np.all(given >= 0.0))
-    found = Sensitivity(_sum_of_squares(_rows(falling, steps, count, separation)), exact, exponent)
+    total = _rows(falling, max(rows, inside * separation) if alike else rows, inside, separation)
+    squared = _sum_of_squares(total[:rows])
+    if alike:
+        squared += alike * _sum_of_squares(total[(inside - 1) * separation : inside * separation])
+    found = Sensitivity(squared, exact, exponent)
     if exact:
         return found
-    rows = min(steps, MOST_TRIED)
-    signed = np.ldexp(given[:rows], -exponent)
-    block = np.zeros((rows, rows))
+    tried = min(steps, MOST_TRIED)
+    signed = np.ldexp(given[:tried], -exponent)
+    block = np.zeros((tried, tried))
     for below, entry in enumerate(signed.tolist()):
-        block[np.arange(below, rows), np.arange(rows - below)] = entry
+        block[np.arange(below, tried), np.arange(tried - below)] = entry
     return replace(found, reached=reached(block, count, separation))
 
 
 def _rows(falling: Array, steps: int, count: int, separation: int) -> Array:
-    """[row] of the sum of so many columns so far apart: BLOCK at a time, and what adding these up loses kept beside it,
-    so that a sum of millions, none of them negative, is off by BLOCK roundings at most and not by millions."""
-    total = np.zeros(steps)
-    for start in range(0, min(count, BLOCK) * separation, separation):
-        kept = falling[: steps - start]
-        total[start : start + len(kept)] += kept
-    if count <= BLOCK:
-        return total
-    lost = np.zeros(steps)
-    for first in range(BLOCK, count, BLOCK):
-        begin = first * separation
-        more, before = _rows(falling, steps - begin, min(BLOCK, count - first), separation), total[begin:].copy()
-        total[begin:] += more
-        seen = total[begin:] - before
-        lost[begin:] += (before - (total[begin:] - seen)) + (more - seen)
-    return total + lost
+    """[row] of the sum of so many columns so far apart: of twice as many the sum and itself further down, so that no
+    row of millions, none of them negative, is off by more roundings than their number has binary digits, twice."""
+    total, many = np.zeros(steps), 1
+    total[: len(falling)] = falling[:steps]
+    for bit in format(count, "b")[1:]:
+        begin = many * separation
+        total[begin:] += total[: steps - begin].copy()
+        many *= 2
+        if bit == "1":
+            kept = falling[: steps - many * separation]
+            total[many * separation : many * separation + len(kept)] += kept
+            many += 1
+    return total
 
 
 def reached(block: Array, count: int, separation: int) -> float:

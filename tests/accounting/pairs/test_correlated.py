@@ -121,6 +121,8 @@ def test_toeplitz_strategies_against_every_pattern(
 def test_coefficients_are_those_of_their_definitions() -> None:
     root = participation_sensitivity.square_root_coefficients(6)
     assert root == tuple(float(Fraction(math.comb(2 * j, j), 4**j)) for j in range(6))
+    many = participation_sensitivity.square_root_coefficients(30_000)
+    assert many[29_000] == float(Fraction(math.comb(58_000, 29_000), 4**29_000))
     assert np.convolve(root, root)[:6] == pytest.approx(np.ones(6))  # its square is the matrix of prefix sums
     assert participation_sensitivity.buffered_coefficients((0.5, 0.9), (0.2, 0.1), 4) == pytest.approx(
         [1.0, 0.3, 0.2 * 0.5 + 0.1 * 0.9, 0.2 * 0.25 + 0.1 * 0.81]
@@ -394,3 +396,54 @@ def test_steps_of_a_record_without_end_are_added_up_without_what_each_sum_rounds
     # The last of 200 begins at row 597 and ends three rows on.
     true = sum(each**2 for each in rows) + 2 * tenth**2 + tenth**2
     assert abs(Fraction(found.squared) / true - 1) < 1e-14
+
+
+@pytest.mark.parametrize("column", [*COLUMNS, (1.0, 0.5, 0.3, 0.3, 0.2, 0.1, 0.1, 0.05)])
+@pytest.mark.parametrize("separation", [1, 2, 3, 7])
+def test_rows_that_are_the_same_in_every_pattern_are_added_up_once(column: tuple[float, ...], separation: int) -> None:
+    """Against the sum of all rows of the first columns of the majorant, also where the run cuts the last ones short."""
+    for count in (1, 2, 3, 9, 40):
+        for steps in range((count - 1) * separation + 1, (count - 1) * separation + len(column) + 3):
+            rows, falling = np.zeros(steps), np.maximum.accumulate(np.abs(column[:steps])[::-1])[::-1]
+            for start in range(0, count * separation, separation):
+                rows[start : start + len(column)] += falling[: max(steps - start, 0)]
+            found = participation_sensitivity.toeplitz(column, steps, count, separation)
+            if count > 1 and len(column) > separation:
+                assert found.squared == pytest.approx(math.fsum(rows**2), rel=4e-15)
+
+
+def test_a_strategy_of_a_few_bands_is_added_up_for_runs_of_any_length() -> None:
+    """In no more rows than its bands take: these were refused."""
+    bands = participation_sensitivity.square_root_coefficients(1000)
+    short, long, longest = (participation_sensitivity.toeplitz(bands, 10**at, 10_000, 30) for at in (6, 10, 15))
+    assert short == long == longest and long.exact
+    every = participation_sensitivity.toeplitz((1.0, 0.5, 0.25), 10**12, 10**12, 1)
+    assert every.exact and every.squared == pytest.approx(1.75**2 * 1e12, rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("decays", "scales"),
+    [((0.9, 0.3), (0.3, 0.1)), ((0.99,), (1e6,)), ((0.99,), (1e-30,)), ((0.0,), (0.5,)), ((0.9, 0.8), (-0.3, 0.2))],
+)
+@pytest.mark.parametrize(("most", "apart"), [(1, 1), (4, 1), (4, 30), (700, 4)])
+def test_buffers_that_have_run_out_are_left_out(
+    decays: tuple[float, ...], scales: tuple[float, ...], most: int, apart: int
+) -> None:
+    """Of a long run the first coefficients matter: beside all of them, and in runs that are too long for all."""
+    steps = 30_000
+    length = participation_sensitivity.buffered_length(decays, scales, steps)
+    assert length < steps and participation_sensitivity.buffered_length(decays, scales, 1) == 1
+    every = participation_sensitivity.buffered_coefficients(decays, scales, steps)
+    assert steps * math.fsum(np.abs(every[length:])) < 1e-20
+    known = participation_sensitivity.toeplitz(every, steps, most, apart)
+    found = correlated.sensitivity(BufferedNoise(1.0, decays, scales), steps, most, apart)
+    assert found.squared == pytest.approx(known.squared, rel=4e-15) and found.exact >= known.exact
+    longer = correlated.sensitivity(BufferedNoise(1.0, decays, scales), 10**15, most, apart)
+    assert longer.squared == pytest.approx(found.squared, rel=1e-13)
+
+
+def test_buffers_that_last_too_long_are_refused() -> None:
+    slow = BufferedNoise(1.0, (1.0 - 1e-12,), (0.1,))
+    with pytest.raises(NotApplicable, match="too many to add up"):
+        correlated.sensitivity(slow, 10**12, 3, 1)
+    assert correlated.sensitivity(slow, 1000, 3, 1).exact
