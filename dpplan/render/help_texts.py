@@ -7,8 +7,8 @@ PLAN_ALONE = (
     "compare plans",
 )  # fmt: skip
 UNKNOWNS = (
-    "its noise by its name, steps, epochs, sample_rate, batch_size, groups, participations, rho, a stated epsilon or "
-    "delta, answers, threshold, threshold_scale, query_scale, partitions, the mean of a search"
+    "its noise by its name, steps, epochs, sample_rate, batch_size, groups, participations, separation, rho, a stated "
+    "epsilon or delta, answers, threshold, threshold_scale, query_scale, partitions, the mean of a search"
 )
 
 LIMITS = """\

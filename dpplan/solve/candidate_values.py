@@ -208,3 +208,18 @@ def whole(
 ) -> Candidates:
     """Whole numbers from 1 up."""
     return Candidates(settings, name, 1, last, start, slope, value, math.log, lambda place: math.floor(math.exp(place)))
+
+
+def whole_down(settings: Settings, name: str, most: int, start: int, slope: float) -> Candidates:
+    """Whole numbers from the largest down to 1: index -k is k."""
+    return Candidates(
+        settings,
+        name,
+        first=-most,
+        last=-1,
+        start=-min(start, most),
+        slope=slope,
+        value=lambda index: -index,
+        place=lambda index: -math.log(-index),
+        below=lambda place: -math.ceil(math.exp(-place)),
+    )

@@ -7,8 +7,8 @@ Of a stated (ε, δ) a larger δ promises less: what it allows includes what a s
 proven rises with the mean: in every form of best_of_trials.py E[K] does, and c, by m, (1 - γ)/γ or n. Of banded noise
 on groups that take turns, no fewer than its bands, a turn is a sampled Gaussian whose noise neither the rate nor the
 groups change, and more groups are fewer turns of one record. With fewer groups than bands turns share noise, no order
-is proven, and such numbers of groups are not tried. That participations
-have an order is shown in participations.py.
+is proven, and such numbers of groups are not tried. That participations and their separation have an order is shown in
+participations.py.
 
 Guarantee: `spent` is the figure of exactly the plan that is returned, after rounding, and its upper end is within the
 target; of the next value the other way that was not shown.
@@ -113,8 +113,8 @@ def known(phase: Phase, said: Settings | None) -> tuple[str, ...]:
 
 def refusal(phase: Phase, name: str, said: Settings | None = None) -> str:
     """Why a setting that is there, here or elsewhere, is not to be asked for; "" of any other. said: as of `known`."""
-    if name == participations.NAME:
-        return participations.refusal(phase)
+    if name in participations.NAMES:
+        return participations.refusal(phase, name)
     if isinstance(phase.mechanism, Correlated) and name in _OF_BATCHES:
         return _of_shared_noise(phase, name, said)
     return NO_ORDER.get(name, "") if phase.settings.get(name) is not None else ""
@@ -170,15 +170,15 @@ def found(plan: Plan, where: tuple[int, str], said: Settings | None, name: str, 
     if ended.low < candidates.first:
         if not looks.figures and looks.refusals:
             raise next(iter(looks.refusals.values()))
-        where_not = "at one participation" if name == participations.NAME else f"at any {name}"
-        raise unreachable(budget, looks.figures.get(ended.high), f"{where_not} of {called}")
+        where_not = participations.nowhere(name) if name in participations.NAMES else f"at any {name} of"
+        raise unreachable(budget, looks.figures.get(ended.high), f"{where_not} {called}")
     value, beyond, remark = float(candidates.value(ended.low)), None, _remark(said, name)
     if ended.high <= candidates.last:
         beyond = float(candidates.value(ended.high))
     elif name == "mean":
         remark = f"the target is met at every {name} that is tried, up to {show(value)}"
-    elif name == participations.NAME:
-        remark = participations.all_meet(phase_at(ended.low))
+    if name in participations.NAMES:
+        remark = participations.remark(phase_at(ended.low), name, last=beyond is None)
     alone = OneSetting(place, name, value, beyond, looks.figures.get(ended.high), remark)
     return Allocation(at(ended.low), looks.figures[ended.low], {}, f"{called}.{name}", {}, alone=alone)
 
@@ -294,8 +294,8 @@ def _drawn_by_turns(phase: Phase, said: Settings) -> tuple[str, ...]:
 def _values(phase: Phase, said: Settings | None, name: str) -> tuple[Candidates, Callable[[int], Phase]]:
     """The values by what they spend, and the phase that each makes."""
     reach = _REACHES.get((type(phase.mechanism), name))
-    if reach is not None or name == participations.NAME:
-        values = participations.candidates(phase) if reach is None else _of_mechanism(phase.mechanism, name, reach)
+    if reach is not None or name in participations.NAMES:
+        values = _of_mechanism(phase.mechanism, name, reach) if reach else participations.candidates(phase, name)
         return values, lambda at: replace(phase, mechanism=_changed(phase.mechanism, name, float(values.value(at))))
     assert said is not None  # known
     drawn = _of_sampling(said, name)
@@ -339,18 +339,8 @@ def _of_sampling(said: Settings, name: str) -> Candidates:
     if name == "epochs":
         return candidate_values.epochs(said.with_(steps=None, epochs=1.0))
     if name == "groups":
-        most = MOST_GROUPS
-        return Candidates(
-            said,
-            name,
-            first=-most,
-            last=-1,
-            start=-min(int(dict(said.scheme_options)[name]), most),
-            slope=0.5,
-            value=lambda index: -index,
-            place=lambda index: -math.log(-index),
-            below=lambda place: -math.ceil(math.exp(-place)),
-        )
+        start = int(dict(said.scheme_options)[name])
+        return candidate_values.whole_down(said, name, MOST_GROUPS, start=start, slope=0.5)
     open_rate = said.with_(sample_rate=None, batch_size=None)
     return (candidate_values.sample_rate if name == "sample_rate" else candidate_values.batch_size)(open_rate)
 

@@ -79,7 +79,7 @@ def _forget() -> None:
 def solved(mechanism: Mechanism, target: float, steps: int = STEPS, sampling: Sampling | None = None) -> Allocation:
     plan = Plan((Phase(mechanism, sampling or Poisson(1.0), steps, ZERO_OUT),), adjacency=ZERO_OUT)
     budget = Budget(functools.cache(lambda each: accounting.epsilon(each, DELTA)), target)
-    return phase_setting.found(plan, (0, "train"), None, participations.NAME, budget)
+    return phase_setting.found(plan, (0, "train"), None, participations.PARTICIPATIONS, budget)
 
 
 @pytest.mark.parametrize("name", NOISES)
@@ -176,6 +176,6 @@ def test_a_tree_is_not_added_up_for_more_than_is_needed(monkeypatch: pytest.Monk
 )
 def test_they_are_asked_for_where_a_phase_declares_them(mechanism: Mechanism, sampling: Sampling, told: str) -> None:
     phase = Phase(mechanism, sampling, STEPS)
-    why = phase_setting.refusal(phase, participations.NAME)
+    why = phase_setting.refusal(phase, participations.PARTICIPATIONS)
     assert told in why and bool(why) is bool(told)
-    assert (participations.NAME in phase_setting.known(phase, None)) is (not told)
+    assert (participations.PARTICIPATIONS in phase_setting.known(phase, None)) is (not told)

@@ -54,6 +54,11 @@ ASKED = {
         "mechanism: {kind: toeplitz, noise_multiplier: 9, bands: 6, separation: 4, participations: 12}, steps: 64",
         1.0, "rdp",
     ),
+    "separation": ("mechanism: {kind: tree, noise_multiplier: 9, participations: 4}, steps: 64", 4.0, "exact"),
+    "separation of toeplitz": (
+        "mechanism: {kind: toeplitz, noise_multiplier: 9, bands: 12, separation: 9, participations: 5}, steps: 64",
+        2.3, "rdp",
+    ),
     "rho": ("mechanism: {kind: zcdp, rho: 0.01}", 0.5, "rdp"),
     "threshold_scale": ("mechanism: {kind: above-threshold, threshold_scale: 5, query_scale: 40}", 0.8, "rdp"),
     "query_scale": ("mechanism: {kind: above-threshold, threshold_scale: 5, query_scale: 40}", 0.8, "rdp"),
@@ -122,7 +127,7 @@ def _with(given: PlanFile, name: str, value: float) -> Plan:
     if name == "groups":
         changed = replace(phase, sampling=replace(phase.sampling, groups=int(value)))  # type: ignore[type-var]
     elif hasattr(phase.mechanism, name):
-        whole = int(value) if name in ("answers", "partitions", "participations") else value
+        whole = int(value) if name in ("answers", "partitions", "participations", "separation") else value
         changed = replace(phase, mechanism=replace(phase.mechanism, **{name: whole}))  # type: ignore[type-var]
     elif name == "noise_scale":
         epsilon = epsilon_of_scale(getattr(phase.mechanism, "sensitivity", 1), value)
@@ -147,7 +152,7 @@ def test_what_can_be_asked_for_is_what_the_phase_has(tmp_path: Path) -> None:
     assert phase_setting.refusal(given.plan.phases[1], "groups") == ""
     assert phase_setting.known(given.plan.phases[1], None) == ()
     whole = read(tmp_path, "mechanism: {kind: tree, noise_multiplier: 3}, steps: 4")
-    assert phase_setting.known(whole.plan.phases[1], whole.said[1]) == ("participations",)
+    assert phase_setting.known(whole.plan.phases[1], whole.said[1]) == ("participations", "separation")
 
 
 @pytest.mark.parametrize(
