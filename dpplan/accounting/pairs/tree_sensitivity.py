@@ -89,6 +89,7 @@ def _laid(steps: int, count: int, apart: int) -> int:
     return total
 
 
+@functools.lru_cache(64)  # a search asks for many distances near each other
 def _worst(steps: int, count: int, apart: int) -> int:
     """The largest sum, without rounding. No pattern has more than `count` steps, and some have."""
     if count == 1:
