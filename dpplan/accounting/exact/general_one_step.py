@@ -76,7 +76,10 @@ def _ends(law: Law, epsilon: float, found: _Beyond) -> tuple[float, float, float
     gain = atoms.p[beyond] * -np.expm1(epsilon - atoms.loss[beyond])
     total = math.fsum([p, -q, *gain.tolist()])
     relative = found.relative + EPS * (8.0 + 2.0 * abs(epsilon)) if p > 0.0 else 0.0
-    error = relative * (p + q) + 2.0 * math.expm1(3.0 * found.moved) * (p + q + found.between) + found.parts * TINY
+    moved = math.inf  # where losses are so large that floats do not tell one from another
+    if found.moved < FARTHEST / 3.0:
+        moved = 2.0 * math.expm1(3.0 * found.moved) * (p + q + found.between)
+    error = relative * (p + q) + moved + found.parts * TINY
     # A mass of Q that floats hardly hold is off by more than `relative` of itself, but by no more than this.
     error += found.parts * (math.exp(epsilon) * LEAST)
     # What an atom's loss is off by moves 1 - e^(ε - loss) by as much, also that of one which may lie beyond ε.

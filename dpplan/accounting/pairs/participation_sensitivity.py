@@ -197,14 +197,15 @@ def longest_column(coefficients: Column) -> Sensitivity:
 def noise_over(noise_multiplier: float, sensitivity: Sensitivity, reach: float) -> float:
     """The noise over how far the record moves what it is added to; rounded down where that is a bound already.
 
-    Raises NotApplicable where it is no normal float.
+    Raises NotApplicable where its square is no normal float.
     """
     mantissa, exponent = math.frexp(noise_multiplier)
     over = math.frexp(mantissa / (reach * math.sqrt(sensitivity.squared)))
     power = over[1] + exponent - sensitivity.exponent
-    if not sys.float_info.min_exp <= power <= sys.float_info.max_exp:
+    if not sys.float_info.min_exp < 2 * power < sys.float_info.max_exp:
         raise NotApplicable(
-            f"noise_multiplier={noise_multiplier:g} over how far a record moves C·x is about 2^{power}, beyond floats"
+            f"noise_multiplier={noise_multiplier:g} over how far a record moves C·x is about 2^{power}, whose square "
+            "is beyond floats"
         )
     ratio = math.ldexp(over[0], power)
     return ratio if sensitivity.exact else outward.down(ratio, outward.SERIES)

@@ -15,7 +15,9 @@ import pytest
 
 from dpplan import accounting
 from dpplan.accounting import Guarantee, plan_pairs, rdp
+from dpplan.accounting.exact import general_one_step
 from dpplan.accounting.pairs import correlated, participation_sensitivity, tree_sensitivity
+from dpplan.accounting.pairs.unsampled_gaussian import GaussianLoss
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.errors import NotApplicable, NotCertified, PlanError
 from dpplan.mechanism import Gaussian
@@ -342,11 +344,27 @@ def test_a_strategy_so_small_that_its_squares_underflow_costs_what_it_costs_at_a
     assert known == found  # to the last bit: a power of two
 
 
-@pytest.mark.parametrize(("noise", "size"), [(1e-6, 1e-320), (1e-300, 1e9), (1e300, 1e-200)])
+@pytest.mark.parametrize(
+    ("noise", "size"), [(1e-6, 1e-320), (1e-300, 1e9), (1e300, 1e-200), (1e-300, 1.0), (1e300, 1.0), (1e160, 1e6)]
+)
 def test_noise_that_is_no_float_over_a_strategy_is_refused(noise: float, size: float) -> None:
     plan = Plan((Phase(ToeplitzNoise(noise, coefficients=(size,)), FULL, 2),))
     with pytest.raises(NotApplicable, match="beyond floats"):
         plan_pairs.dominating_pairs(plan, "exact")
+
+
+@pytest.mark.parametrize("noise", [1e-150, 1e-20, 1e-6, 1e150])
+def test_so_little_noise_that_losses_are_no_floats_to_tell_apart_has_a_delta_of_at_most_one(noise: float) -> None:
+    """At any ε: of such a law a loss is known to millions, and that was an internal error."""
+    kind = ToeplitzNoise(noise, coefficients=(1.0, -0.5, 0.9), participations=2)
+    plan = Plan((Phase(kind, FULL, 3),), adjacency=ZERO_OUT)
+    for epsilon in (0.0, 1.0, 100.0):
+        found = accounting.delta(plan, epsilon)
+        assert found.lower is not None and found.upper is not None
+        assert 0.0 <= found.lower <= found.upper <= 1.0
+        assert found.upper == 1.0 if noise < 1.0 else found.upper < 1e-9
+    for many in general_one_step.delta_ends_of_many(GaussianLoss(noise), np.array([0.0, 1.0, 100.0])):
+        assert np.all((many >= 0.0) & (many <= 1.0))
 
 
 def best_pattern(strategy: np.ndarray, count: int, apart: int) -> float:
