@@ -190,9 +190,8 @@ def gather(source: Path, stated: Mapping[str, str], delta: float | None = None, 
     RecipeError for a statement that is none, and what accounting and risk raise.
     """
     document = recorded.checked(verify.read(source, also="a recipe or a plan file, whose name ends in .yaml"))
-    usable = [each for each in document.claims if each.plan is not None]
-    chosen = next((each for each in reversed(usable) if each.quantity == "epsilon"), None)
-    if chosen is None or chosen.plan is None:
+    chosen = document.named("planned") or document.only_one(document.safe, delta)
+    if chosen is None or chosen.plan is None or chosen.quantity != "epsilon":
         raise ReportError(f"{source}: holds no ε of a plan, so there is nothing to report on.")
     at = chosen.at if delta is None else delta
     raw = _raw(source)

@@ -7,6 +7,7 @@ from typing import Any
 
 from dpplan.accounting.bound import Quantity
 from dpplan.checks import show
+from dpplan.errors import ReportError
 from dpplan.plan import Plan
 from dpplan.quick_dataclass import dataclass
 from dpplan.verify.early_end import EarlyEnd
@@ -19,7 +20,8 @@ class RecordedClaim:
     name: where it stands in the file. at: the delta of an epsilon, or the reverse. plan: None where no step was taken.
     lower: the lower end that was claimed beside it, None without one. guarantee, accountant: as the file has them.
     broken: why no figure at all can be claimed, "" otherwise. doubts: why the plan may not be what ran.
-    condition: what it holds under that no file shows, "" where there is nothing of the kind.
+    condition: what it holds under that no file shows, "" where there is nothing of the kind. earlier: whether it is of
+    what ran before alone, the first phases of the plan that the other claims of its file are of.
     """
 
     name: str
@@ -33,6 +35,7 @@ class RecordedClaim:
     broken: str = ""
     doubts: tuple[str, ...] = ()
     condition: str = ""
+    earlier: bool = False
 
     @property
     def contradiction(self) -> str:
@@ -72,4 +75,32 @@ class Document:
     def safe(self) -> tuple[RecordedClaim, ...]:
         """The claims of what is counted beside other runs, and judged: of a run that ended early its planned steps."""
         name = "planned" if self.early is not None else "spent"
-        return tuple(each for each in self.claims if each.name == name) or self.claims
+        return tuple(each for each in self.claims if each.name == name) or self.whole
+
+    @property
+    def whole(self) -> tuple[RecordedClaim, ...]:
+        """The claims of all that the file tells of, and not of its first part alone."""
+        return tuple(each for each in self.claims if not each.earlier)
+
+    def only_one(self, among: tuple[RecordedClaim, ...], delta: object = None) -> RecordedClaim | None:
+        """The claim that stands for all of the file, an ε where one is told; None where none of these is of a plan.
+
+        delta: where it is asked for at one that the file need not tell. Raises ReportError where these claims are of
+        several plans, or of one at several δ or ε: a choice between them would be nobody's.
+        """
+        usable = [each for each in among if each.plan is not None]
+        if len({each.plan for each in usable}) > 1:
+            raise ReportError(
+                f"{self.name}: holds figures of several plans, and nobody said which is meant. Name a file of one: "
+                "what `dpplan epsilon --json` prints of it."
+            )
+        figures = [each for each in usable if each.quantity == "epsilon"] or usable
+        places = list(dict.fromkeys(each.at for each in figures))
+        if len(places) > 1 and delta is None:
+            first, listed = figures[0], ", ".join(map(show, places))
+            symbol, one = ("δ", first.at) if first.quantity == "epsilon" else ("ε", first.value)
+            raise ReportError(
+                f"{self.name}: holds figures at several {symbol}: {listed}. Say at which δ, by --delta {show(one)}."
+            )
+        asked = [each for each in figures if each.quantity == "epsilon" and each.at == delta]
+        return next(iter(asked or figures), None)

@@ -269,7 +269,8 @@ def _before(problems: Problems, before: Object, plan: Plan | None) -> Iterator[R
         return
     alone = dataclasses.replace(plan, phases=plan.phases[:first], derivation=())
     for number, result in enumerate(results):
-        yield from _result(problems, result, f"spent_before.results[{number}]", alone)
+        for found in _result(problems, result, f"spent_before.results[{number}]", alone):
+            yield dataclasses.replace(found, earlier=True)
 
 
 def _of_search(problems: Problems, content: Object) -> Iterator[RecordedClaim]:

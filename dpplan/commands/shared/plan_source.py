@@ -24,11 +24,9 @@ def plan_of_file(source: Path, delta: Any, examples: Any) -> tuple[Plan, float, 
     from dpplan import verify
 
     document = verify.read(source, also="a recipe, whose name ends in .yaml")
-    usable = [claim for claim in document.safe if claim.plan is not None and not claim.broken]
-    if not usable:
+    first = document.only_one(tuple(claim for claim in document.safe if not claim.broken), delta)
+    if first is None or first.plan is None:
         raise PlanError(f"{source}: holds no figure of a plan that ran. Name a report.json, or the folder of a run.")
-    first = next((claim for claim in usable if claim.quantity == "epsilon"), usable[0])
-    assert first.plan is not None
     at = first.at if first.quantity == "epsilon" else first.value
     return first.plan, float(at if delta is None else delta), [*first.doubts, *_early(document, delta)]
 
