@@ -24,6 +24,7 @@ try:  # Ctrl-C while this loads, a second on a busy machine, is told as it is la
     from dpplan.commands.shared.lazy_group import LazyGroup
     from dpplan.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_IO, EXIT_USAGE, DpplanError, UsageError, out_of_memory
     from dpplan.render import plain_words
+    from dpplan.visible_text import visible
 except KeyboardInterrupt:
     sys.stderr.write("error: interrupted.\n")
     sys.exit(EXIT_INTERRUPTED)
@@ -223,7 +224,7 @@ def _tell(text: str) -> None:
     from dpplan.render.table import fitted
 
     with contextlib.suppress(OSError):
-        for line in fitted(plain_words.in_words(text, getattr(sys.stderr, "encoding", None))):
+        for line in fitted(plain_words.in_words(visible(text), getattr(sys.stderr, "encoding", None))):
             click.echo(line, err=True)
 
 

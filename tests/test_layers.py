@@ -25,7 +25,7 @@ PEERS = frozenset(
     {"solve", "compare", "frontier", "risk", "lint", "curve", "plot", "deployment_statement", "verdict", "verify"}
 )
 LAYERS = (
-    {"errors", "number_spelling", "quick_dataclass", "called_modules"},
+    {"errors", "number_spelling", "quick_dataclass", "called_modules", "visible_text", "yaml_numbers"},
     {"checks", "durable_files"},
     {"rounding", "processes", "notebook"},
     {"quantities", "adjacency", "mechanism", "units", "groups"},
@@ -197,10 +197,11 @@ ROOMS = {
         {"curves", "budget_by_phase", "frontier", "samplers", "tuning", "risk", "membership"},
     ),
     "dpplan.report": (
-        {"audits", "other_runs", "svg_charts"},
+        {"audits", "other_runs", "svg_charts", "page_templates"},
         {"on_record", "recipe_comments"},
         {"page"},
-        {"registry", "page_formats"},
+        {"registry", "page_standing"},
+        {"page_formats"},
     ),
     "dpplan.commands.shared": (
         {

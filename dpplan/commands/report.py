@@ -56,13 +56,14 @@ losses of a model, and a memorisation watch, with --private.
 
 The format is that of the file's name (.html, .md, .json; .yaml is a draft for that registry); a name without an ending
 gets HTML. A file that is there is left alone, unless --overwrite is given. For a PDF, print the HTML from a browser.
-All claims of a run are judged as by dpplan verify: where one does not stand, the page says so in place of a figure. A
-recipe is named by the sha256 of its file and by that of its canonical form, which is equal for recipes that run the
-same; one in the run's folder that is not the one that ran is told, and not printed.
+All claims of a run are judged as by dpplan verify: where one does not stand, or an audit of its recipe found a
+violation, the page says so in place of a figure. A recipe is named by the sha256 of its file and by that of its
+canonical form, which is equal for recipes that run the same; one in the run's folder that is not the one that ran is
+told, and not printed. A file with figures of several plans is refused.
 
-Exit status: 0 done; 1 a claim is refuted; 2 the call makes no sense as put, or SOURCE is no report, or a file would go
-where no folder is; 3 nothing could be certified, or a claim can neither be certified nor refuted; 5 a file that is
-there cannot be read, or the page cannot be written.
+Exit status: 0 done; 1 a claim is refuted, or an audit found a violation; 2 the call makes no sense as put, or SOURCE is
+no report, or a file would go where no folder is; 3 nothing could be certified, or a claim can neither be certified nor
+refuted; 5 a file that is there cannot be read, or the page cannot be written.
 """
 
 
@@ -163,14 +164,18 @@ def _not_stated(page: "Page") -> Iterator[str]:
 
 
 def _judged(page: "Page", source: Path) -> None:
-    """Ends with the exit status of dpplan verify where the claims of the file do not all stand, and says so."""
+    """Ends with the exit status of dpplan verify where the claims of the file do not all stand, and with that of dpplan
+    audit where one found a violation, and says so."""
     from dpplan.report import outcome
     from dpplan.verify import Standing
 
+    output.warn([f"{source}: {page.over_budget}"] if page.over_budget else ())
     if page.holds:
         return
-    output.warn([f"{source}: {outcome(page)} dpplan verify {source} shows each."])
-    click.get_current_context().exit(EXIT_EXCEEDED if page.standing is Standing.REFUTED else EXIT_NOT_CERTIFIED)
+    more = "" if page.standing in (None, Standing.STANDS) else f" dpplan verify {source} shows each."
+    output.warn([f"{source}: {outcome(page)}{more}"])
+    refuted = page.standing is Standing.REFUTED or page.violations
+    click.get_current_context().exit(EXIT_EXCEEDED if refuted else EXIT_NOT_CERTIFIED)
 
 
 def _form(form: str | None, file: Path | None) -> str:

@@ -12,6 +12,7 @@ from dpplan.accounting.bound import Bound
 from dpplan.plan import Delta, Plan, Setting
 from dpplan.plan_json import plan_to_json
 from dpplan.render import proof as proofs
+from dpplan.visible_text import visible
 
 if TYPE_CHECKING:
     from dpplan.accounting.exact.prove import Proof
@@ -123,10 +124,10 @@ def proof(proved: "Proof", fast: Bound) -> Object:
 
 
 def dumps(content: Any, indent: int | None = None, ascii_only: bool = False) -> str:
-    """Strict JSON: numbers that are not finite become null."""
+    """Strict JSON: numbers that are not finite become null. What cannot be seen in a text is escaped as JSON has it."""
     import json  # text output does without it
 
-    return json.dumps(_finite(content), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
+    return visible(json.dumps(_finite(content), indent=indent, ensure_ascii=ascii_only, allow_nan=False))
 
 
 def _shared(plan: Plan, name: str) -> Setting:

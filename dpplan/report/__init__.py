@@ -5,14 +5,15 @@
 
 In reading order: audits (what they found), other_runs (on the same examples, beside this one), on_record (what files
 say of things that a statement is asked for), page (what is known of a plan or a run), svg_charts (pictures as
-SVG), registry (an entry of the deployments registry), page_formats (the templates). What no tool can know stands in
-dpplan.deployment_statement.
+SVG), registry (an entry of the deployments registry), page_standing (whether it may be published), page_templates
+(what goes into them is text), page_formats (the page). What no tool can know stands in dpplan.deployment_statement.
 Nothing is invented: a field that nobody filled in is shown as not stated.
 """
 
 from dpplan import called_modules
 from dpplan.report.page import Page, gather, of_plan, of_recipe
-from dpplan.report.page_formats import document, html, markdown, outcome
+from dpplan.report.page_formats import document, html, markdown
+from dpplan.report.page_standing import outcome
 from dpplan.report.registry import as_yaml, checked_entry, entry, violations
 
 __all__ = [

@@ -66,6 +66,18 @@ def by_canaries(audits: tuple[Mapping[str, Any], ...], sha256: str) -> list[Audi
     return said
 
 
+def violations(audits: tuple[Mapping[str, Any], ...], sha256: str) -> list[str]:
+    """A sentence for each audit of this recipe that found it not as planned. Of members no figure is told: that is
+    private."""
+    found = [each for each in audits if each["verdict"] == "violation" and each["recipe"]["sha256"] == sha256]
+    return [
+        _words(each)
+        if each["schema"] == RUN
+        else f"VIOLATION: an audit of {each['when'][:10]}, by attacks on members, found more than its plan allows."
+        for each in found
+    ]
+
+
 def _words(audit: Mapping[str, Any]) -> str:
     gradient = [found for kind, found in audit["scores"].items() if kind.startswith("gradient")]
     count = max((found.get("canaries", 0) for found in gradient), default=0)

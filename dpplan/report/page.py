@@ -16,14 +16,14 @@ from dpplan.curve import beginning
 from dpplan.deployment_statement import FIELDS, Statement
 from dpplan.errors import ReportError
 from dpplan.plan import Plan
-from dpplan.recipe import Recipe, recorded
+from dpplan.recipe import Claim, Recipe, recorded
 from dpplan.report import audits as audits_on_file
 from dpplan.report.on_record import contradicts, lengths, on_record, silenced
 from dpplan.report.other_runs import OtherRuns, beside
 from dpplan.report.recipe_comments import without_comments
 from dpplan.units import unit_words as plan_words
 from dpplan.verify.early_end import EarlyEnd
-from dpplan.verify.run_outcome import lost_steps
+from dpplan.verify.run_outcome import lost_steps, over_budget
 
 PLACES, FIRST_PLACES = 24, 4  # at which ε is drawn over the steps, and in its steep beginning, each half of the next
 DRAWN = 2e-3  # the relative width that a line of a chart is asked for, where laws are known on lattices
@@ -50,6 +50,8 @@ class Page:
     audits: of a run's folder and of files that were named, as they were printed. watch: a memorisation watch's file.
     early: how a run ended that took fewer steps than planned. both: its two figures and the condition of the smaller.
     typed: whether n was, and is not known of the data. call: the options that describe the plan, where no file does.
+    over_budget: that more was spent than the recipe allows, or that its plan would spend more, in a sentence; "" where
+    it is not so.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Page:
     both: str = ""
     typed: bool = False
     call: str = ""
+    over_budget: str = ""
     version: str = dpplan.__version__
 
     @property
@@ -92,8 +95,9 @@ class Page:
 
     @property
     def holds(self) -> bool:
-        """Whether a figure may be published: all claims of the file stand, or there are none."""
-        return self.standing in (None, verify.Standing.STANDS)
+        """Whether a figure may be published: all claims of the file stand, or there are none, and no audit on file
+        found what the plan does not allow."""
+        return self.standing in (None, verify.Standing.STANDS) and not self.violations
 
     @property
     def ran(self) -> bool:
@@ -178,6 +182,11 @@ class Page:
         return {**found, **audits_on_file.private(self.audits, self.sha256, self.watch)}
 
     @property
+    def violations(self) -> list[str]:
+        """What audits of this recipe found that is not as planned, a sentence for each."""
+        return audits_on_file.violations(self.audits, self.sha256)
+
+    @property
     def audited(self) -> list[audits_on_file.AuditSentence]:
         """What audits by canaries found."""
         return audits_on_file.by_canaries(self.audits, self.sha256)
@@ -215,7 +224,7 @@ def gather(source: Path, stated: Mapping[str, str], delta: float | None = None, 
         others=beside(chosen.plan, at, document.folder, recipe), early=document.early,
         audits=audits_on_file.beside_run(document.folder) if trained else (),
         watch=audits_on_file.watched(document.folder) if trained else {},
-        both=verify.both_figures(document, at),
+        both=verify.both_figures(document, at), over_budget=_capital(over_budget(raw)) if trained else "",
     )  # fmt: skip
 
 
@@ -234,8 +243,19 @@ def of_recipe(recipe: Recipe, examples: int, stated: Mapping[str, str], delta: f
         **page, recipe=without_comments(recipe.text), sha256=recipe.sha256,
         file_sha256=hashlib.sha256(content).hexdigest(), content=recipe.content,
         others=beside(claim.plan, at, None, recipe.content), warnings=(TYPED_N,) if typed else (),
-        typed=typed,
+        typed=typed, over_budget=_plan_over_budget(claim),
     )  # fmt: skip
+
+
+def _plan_over_budget(claim: Claim) -> str:
+    """That the plan of a recipe that has not run would spend more than it allows, in a sentence."""
+    if claim.max_epsilon is None or not claim.exceeded_by(claim.epsilon):
+        return ""
+    return f"Over its budget: the steps that are planned cost more than its budget of ε ≤ {show(claim.max_epsilon)}."
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def of_plan(name: str, plan: Plan, stated: Mapping[str, str], delta: float, names: tuple[str, ...] = (),

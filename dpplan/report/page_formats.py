@@ -1,16 +1,13 @@
 """The page as HTML and as Markdown, from templates; nothing is loaded from anywhere when it is opened.
 
-jinja2 is imported here and nowhere else, when a page is written. All text is escaped, whoever wrote it.
+All text is escaped, whoever wrote it: page_templates.
 """
 
-import functools
 import json
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dpplan.checks import show
 from dpplan.deployment_statement import FIELDS, NOT_STATED, Field
-from dpplan.errors import MissingExtra
 from dpplan.groups import group_called
 from dpplan.mechanism import BestOfTrials, kind_of
 from dpplan.plan import Phase
@@ -30,13 +27,11 @@ from dpplan.report.on_record import (
     settings,
 )
 from dpplan.report.page import Page, length, unit_words
+from dpplan.report.page_standing import claims, outcome, reasons, refused_as
+from dpplan.report.page_templates import template
 from dpplan.report.svg_charts import ChartAxis, ChartLine, chart
 from dpplan.risk.trade_off import implied
-from dpplan.rounding import down_above, up
-from dpplan.verify import Standing, Verdict
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from dpplan.rounding import up
 
 LEAST_RATE = 1e-6
 CANONICAL = "its canonical form: what is run, without layout, comments, runtime, check, audit and statement"
@@ -56,35 +51,12 @@ def html(page: Page, private: bool = False) -> str:
 
     Raises MissingExtra without jinja2.
     """
-    return _environment().get_template("report.html.j2").render(**_content(page, private), figures=_figures(page))
+    return template("report.html.j2").render(**_content(page, private), figures=_figures(page))
 
 
 def markdown(page: Page, private: bool = False) -> str:
     """The same for a model card, with front matter in the form of Hugging Face. Errors as for `html`."""
-    return _environment().get_template("report.md.j2").render(**_content(page, private))
-
-
-@functools.cache
-def _environment() -> "Environment":
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-    except ImportError:
-        raise MissingExtra("dpplan report", "report") from None
-    made = Environment(
-        loader=PackageLoader("dpplan.report"),
-        autoescape=select_autoescape(("html.j2",)),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters["cell"] = _cell
-    return made
-
-
-def _cell(value: object) -> str:
-    """Text for a cell of a Markdown table: one line, and neither markup nor a new column, whoever wrote it."""
-    text = " ".join(str(value).split())
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    return template("report.md.j2").render(**_content(page, private))
 
 
 def _content(page: Page, private: bool) -> dict[str, Any]:
@@ -120,6 +92,8 @@ def _content(page: Page, private: bool) -> dict[str, Any]:
         "verdict": page.verdict,
         "agrees": page.as_planned,
         "holds": page.holds,
+        "refused_as": refused_as(page),
+        "over_budget": page.over_budget,
         "disagreed": page.disagreed,
         "audited": page.audited,
         "outcome": outcome(page),
@@ -151,11 +125,13 @@ def document(page: Page, private: bool = False) -> dict[str, Any]:
                 "claimed": each.claim.value,
                 "standing": str(each.standing),
                 "reasons": list(each.reasons),
-                "publish": each.publish,
+                "publish": None if page.violations else each.publish,
             }
             for each in page.verdicts
         ],
         "warnings": list(page.warnings),
+        **({"violations": page.violations} if page.violations else {}),
+        **({"over_budget": page.over_budget} if page.over_budget else {}),
         "plan": to_json.described(page.plan),
         "statement": {each.key: page.statement[each.key] for each in FIELDS},
         "not_stated": [each.key for each in FIELDS if not page.statement.has(each.key)],
@@ -197,20 +173,20 @@ def paragraph(page: Page) -> str:
     something was done where nothing has run, or where the run did something else."""
     plan, found, bound = page.plan, page.assessment, page.bound
     if not page.holds:
-        return f"{page.title}: {' '.join(filter(None, (outcome(page), page.disagreed)))}"
+        return f"{page.title}: {' '.join(filter(None, (outcome(page), page.disagreed, page.over_budget)))}"
     done = "was trained with differential privacy" if page.run is not None else "is a plan that has not run"
     if page.search is not None:
         done = "is the winner of a search over settings with differential privacy"
     otherwise = f" {page.disagreed}" if page.disagreed else ""
-    typed, lost = (f" {each}" if each else "" for each in (page.typed_n, page.lost))
+    typed, lost, over = (f" {each}" if each else "" for each in (page.typed_n, page.lost, page.over_budget))
     sign = "≈" if bound.upper is None else "≤"
     how = "Rényi" if bound.stands_in else "exact"
     others = f" On record: {page.others.words}." if page.others.names else ""
     return (
         f"{page.title} {done}: ε {sign} {up(bound.value, 4)} at δ = {show(page.delta)} "
         f"for {unit_words(plan)}, {bound.guarantee} by {how} accounting (dpplan {page.version}) of {length(page)} "
-        f"under {plan.assumptions}. {coverage(plan)}{typed}{otherwise}{lost}{others} It bounds the advantage of any "
-        f"membership inference by {up(found.advantage.upper, 3)}. Tuning: {_answer(page, 'tuning')}."
+        f"under {plan.assumptions}. {coverage(plan)}{typed}{otherwise}{lost}{over}{others} It bounds the advantage "
+        f"of any membership inference by {up(found.advantage.upper, 3)}. Tuning: {_answer(page, 'tuning')}."
     )
 
 
@@ -231,7 +207,8 @@ def before_signing(page: Page) -> list[str]:
     found = [f"{len(headings)} of {len(FIELDS)} fields {are} not stated: {', '.join(headings)}. {HOW_TO_STATE}"]
     against = [each.heading for each in FIELDS if each.key in page.contradicted]
     wrong = [f"What is stated is contradicted by the record: {', '.join(against)}."]
-    return [*filter(None, [page.typed_n]), *(found if headings else ()), *(wrong if against else ())]
+    known = [*page.violations, *filter(None, [page.typed_n, page.over_budget])]
+    return [*known, *(found if headings else ()), *(wrong if against else ())]
 
 
 def _stated(page: Page, asked: Field) -> tuple[str, str, str, str, str]:
@@ -246,42 +223,6 @@ def _stated(page: Page, asked: Field) -> tuple[str, str, str, str, str]:
 def _answer(page: Page, key: str) -> str:
     """What was stated of a thing; else what is on record."""
     return page.statement[key] if page.statement.has(key) else page.on_record.get(key, NOT_STATED)
-
-
-def outcome(page: Page) -> str:
-    """What is to be done about claims that do not all stand, in a sentence; "" where they do."""
-    if page.holds:
-        return ""
-    counts = Counter(str(each.standing) for each in page.verdicts)
-    told = ", ".join(f"{counts[str(one)]} {one}" for one in Standing if counts[str(one)])
-    instead = [each.publish for each in page.verdicts if each.standing is not Standing.STANDS]
-    publish = "none of its figures may be published as it stands" if all(instead) else "publish nothing"
-    return f"{len(page.verdicts)} claim{'s' if len(page.verdicts) > 1 else ''}, {told}: {publish}."
-
-
-def reasons(page: Page) -> list[str]:
-    """Why the claims do not all stand, each said once."""
-    below = [
-        f"{each.claim.name}: {show(each.claim.value)} is below what is proven, "
-        f"{down_above(each.bound.lower, each.claim.value)}."
-        for each in page.verdicts
-        if each.standing is Standing.REFUTED and each.bound is not None and each.bound.lower is not None
-        if each.claim.value < each.bound.lower
-    ]
-    said = [*page.warnings, *(reason for each in page.verdicts for reason in each.reasons), *below]
-    return [f"{each.removesuffix('.')}." for each in dict.fromkeys(said)]
-
-
-def claims(page: Page) -> list[tuple[str, str]]:
-    """Every claim of the file, and what came of it."""
-    return [(f"The file claims, {each.claim.name}", _claim(each)) for each in page.verdicts]
-
-
-def _claim(verdict: Verdict) -> str:
-    claim = verdict.claim
-    symbol, other = ("ε", "δ") if claim.quantity == "epsilon" else ("δ", "ε")
-    figure = up(claim.value, 7) if verdict.standing is Standing.STANDS else show(claim.value)
-    return f"{symbol} ≤ {figure} at {other} = {show(claim.at)}: {verdict.standing}, accounted anew"
 
 
 def hashes(page: Page) -> str:
@@ -327,6 +268,7 @@ def _facts(page: Page) -> list[tuple[str, str]]:
         name = page.names[number] if page.names else f"Phase {number + 1}"
         facts.append((name if len(plan.phases) > 1 else "Plan", _phase(phase, name)))
     facts += claims(page)
+    facts += [("Budget", page.over_budget)] if page.over_budget else []
     facts += [(f"Silenced, {code}", reason) for code, reason in page.silenced.items()]
     named = {
         "status": "The run",

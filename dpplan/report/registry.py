@@ -15,6 +15,7 @@ from dpplan.mechanism import kind_of
 from dpplan.report.on_record import CONTRADICTED, ON_RECORD, coverage
 from dpplan.report.page import Page, length, unit_words
 from dpplan.rounding import up
+from dpplan.visible_text import visible
 
 # Block -> key -> what it may hold: a type, or a list of words. Every other key is refused by the registry.
 _TEXT, _NUMBER = "text", "number"
@@ -132,7 +133,17 @@ def entry(page: Page) -> dict[str, Any]:
             "notes": _notes(page),
         },
     }
-    return {"url_slug": _slug(blocks["basic"]), "status": "Draft", "tier": 3, "deployment": blocks}
+    found = {"url_slug": _slug(blocks["basic"]), "status": "Draft", "tier": 3, "deployment": blocks}
+    return dict(_visible(found))
+
+
+def _visible(found: Any) -> Any:
+    """The same, with what cannot be seen in its texts written out."""
+    if isinstance(found, dict):
+        return {key: _visible(value) for key, value in found.items()}
+    if isinstance(found, list):
+        return [_visible(value) for value in found]
+    return visible(found) if isinstance(found, str) else found
 
 
 def checked_entry(page: Page) -> dict[str, Any]:
@@ -169,12 +180,14 @@ def _product(page: Page) -> dict[str, str]:
 def _parameters(page: Page) -> str:
     """How ε and δ were found, and what a reader of both has to know."""
     found = f"{page.bound.guarantee} by dpplan {page.version}: {page.bound.why}"
-    said = [found, page.typed_n, page.disagreed if page.early is not None else "", page.large_delta]
+    said = [found, page.typed_n, page.disagreed if page.early is not None else "", page.large_delta, page.over_budget]
     return ". ".join(each.removesuffix(".") for each in said if each)
 
 
 def _notes(page: Page) -> str:
     said = [f"Drafted by dpplan {page.version}."]
+    said += [] if page.ran else ["It is of a plan that has not run: nothing was released under it."]
+    said += [page.over_budget] if page.over_budget else []
     said += [f"Silenced, {code}: {reason.rstrip('.')}." for code, reason in page.silenced.items()]
     said += [f"Utility and bias: {page.statement['bias']}"] if page.statement.has("bias") else []
     return " ".join(said)

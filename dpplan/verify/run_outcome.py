@@ -1,8 +1,10 @@
 """What the report of a run says about itself: whether it did as planned, and why nothing may be claimed of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from dpplan.checks import Problems
+from dpplan.checks import Problems, show
+from dpplan.rounding import up
 from dpplan.verify import allowed_report_values, json_fields
 from dpplan.verify.json_fields import Object
 
@@ -40,7 +42,7 @@ def outcome(
     if agrees is False and status == "finished" and not wrong:
         doubts.append("the report itself says that the run did not agree with its plan, and not in what")
     as_it_says = _disagreement(content, wrong)
-    return broken, tuple(doubts), list(filter(None, [as_it_says, lost_steps(spent)]))
+    return broken, tuple(doubts), list(filter(None, [as_it_says, lost_steps(spent), over_budget(content)]))
 
 
 def lost_steps(spent: object) -> str:
@@ -54,6 +56,27 @@ def lost_steps(spent: object) -> str:
         else "are not in the model: an interruption lost them"
     )
     return f"{lost} of the {taken} steps that were spent {them}."
+
+
+def over_budget(content: Mapping[str, Any]) -> str:
+    """That a run spent more than its recipe allows, or that its plan would, as a sentence; "" where neither did.
+
+    By the figures of the report too, whatever it says of itself.
+    """
+    planned, spent = (content.get(key) for key in ("planned", "spent"))
+    most = json_fields.finite(planned.get("max_epsilon")) if isinstance(planned, dict) else None
+    allowed = "than was planned" if most is None else f"than its budget of ε ≤ {show(most)}"
+    delta = json_fields.finite(planned.get("delta")) if isinstance(planned, dict) else None
+    at = "" if delta is None else f" at δ = {show(delta)}"
+    for block, what in ((spent, "the run spent more"), (planned, "the steps that were planned cost more")):
+        if not isinstance(block, dict):
+            continue
+        figure = block.get("epsilon")
+        upper = json_fields.finite(figure.get("upper")) if isinstance(figure, dict) else None
+        if block.get("over_budget") is True or (most is not None and upper is not None and upper > most):
+            figure_told = "" if upper is None else f": ε ≤ {up(upper, 6)}{at}"
+            return f"over its budget: {what} {allowed}{figure_told}."
+    return ""
 
 
 def _said(words: str, whether: bool) -> list[str]:

@@ -14,7 +14,7 @@ from dpplan.commands import report as report_command
 from dpplan.commands import verify as verify_command
 from dpplan.errors import PlanError, ReportError
 from dpplan.recipe import load, recorded
-from dpplan.report import page_formats
+from dpplan.report import page_standing
 from dpplan.verify import Standing
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ def test_a_run_that_took_other_steps_is_certified_on_no_page(tmp_path: Path) -> 
 def test_every_claim_is_shown_with_what_came_of_it(tmp_path: Path) -> None:
     page = report.gather(folder(tmp_path, lowered), {})
     assert [str(each.standing) for each in page.verdicts] == ["refuted", "stands"]
-    (below,) = (each for each in page_formats.reasons(page) if "is below what is proven" in each)
+    (below,) = (each for each in page_standing.reasons(page) if "is below what is proven" in each)
     least, bound = below.rpartition(" ")[2].removesuffix("."), page.verdicts[0].bound
     assert bound is not None and bound.lower is not None
     assert 2 < float(least) <= bound.lower and len(least) <= 8, "rounded down, and not spelt out to the last digit"

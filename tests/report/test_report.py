@@ -100,7 +100,7 @@ def test_the_figure_is_rounded_up_and_named_with_all_it_rests_on(page: report.Pa
 def test_markdown_has_front_matter_and_no_markup_of_others(page: report.Page) -> None:
     text = report.markdown(page)
     front = text.split("---")[1]
-    assert "dp_delta: 1e-05" in front
+    assert "dp_delta: 1.0e-05" in front
     assert "all iterates, every noisy step, and not the final model only" in text
     assert "<script>" not in text
     row = next(line for line in text.splitlines() if line.startswith("| Curator |"))

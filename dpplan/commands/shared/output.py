@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,12 +15,14 @@ from dpplan.commands.shared import json_error
 from dpplan.render.bound_text import headline
 from dpplan.render.plain_words import aligned, can_write, in_words
 from dpplan.render.table import COLOURS, Meaning, Table, fitted, folded, notes, plain, rich, wrapped
+from dpplan.visible_text import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 explain_option = click.option("--explain", is_flag=True, help="Say how each figure came about.")
+_COLOUR = re.compile("(\x1b\\[(?:[01]|[39][0-7])m)")  # as click writes one, and its end
 PATIENCE = 1.0  # seconds of waiting that need no explanation
 
 
@@ -52,8 +55,15 @@ def as_shown(lines: Iterable[str]) -> Iterator[str]:
     """Lines in what the stream can write, folded where they are wider than the terminal."""
     limit, encoding = columns(), getattr(sys.stdout, "encoding", None)
     for line in lines:
-        written = aligned(line, encoding)
+        written = aligned(_seen(line), encoding)
         yield from fitted(written, limit) if limit and len(click.unstyle(written)) > limit else (written,)
+
+
+def _seen(line: str) -> str:
+    """The line with what cannot be seen written out, but for the colours that `paint` gives on a terminal."""
+    if not is_terminal():
+        return visible(line)
+    return "".join(part if number % 2 else visible(part) for number, part in enumerate(_COLOUR.split(line)))
 
 
 def show(table: Table) -> None:
@@ -94,10 +104,14 @@ def _say_stacked(table: Table, rule: str) -> None:
 def _spelt(table: Table) -> Table:
     """The table in what the stream can write, before its columns are measured."""
     encoding = getattr(sys.stdout, "encoding", None)
+
+    def spelt(text: str) -> str:
+        return in_words(visible(text), encoding)
+
     return dataclasses.replace(
         table,
-        columns=tuple(column._replace(name=in_words(column.name, encoding)) for column in table.columns),
-        rows=tuple(tuple(cell._replace(text=in_words(cell.text, encoding)) for cell in row) for row in table.rows),
+        columns=tuple(column._replace(name=spelt(column.name)) for column in table.columns),
+        rows=tuple(tuple(cell._replace(text=spelt(cell.text)) for cell in row) for row in table.rows),
     )
 
 
@@ -131,7 +145,7 @@ def note(notes: Iterable[str]) -> None:
 
 def _remark(label: str, remarks: Iterable[str]) -> None:
     for remark in remarks:
-        for line in wrapped(in_words(f"{label}: {remark}", getattr(sys.stderr, "encoding", None))):
+        for line in wrapped(in_words(visible(f"{label}: {remark}"), getattr(sys.stderr, "encoding", None))):
             click.echo(line, err=True)
 
 

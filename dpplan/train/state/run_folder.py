@@ -20,6 +20,7 @@ from dpplan.train.state.run_identity import NAME as IDENTITY
 from dpplan.train.state.run_keys import RunKeys
 from dpplan.train.step.model_guard import ModelGuard
 from dpplan.verify.unfinished_run import begun_in, steps_begun
+from dpplan.yaml_numbers import json_as_yaml
 
 PLENTY = 8  # times what is kept: a disk that has less is left to those who need it
 
@@ -39,7 +40,7 @@ class RunFolder:
     def make(cls, recipe: Recipe, out: Path | None) -> "RunFolder":
         """`out`, or the next free <runtime.folder>/<recipe>-001, -002, ...; never one that was there before."""
         path = _make_new(out) if out is not None else _make_next(Path(recipe.runtime.folder), recipe.name)
-        text = recipe.text or dumps(_given(recipe), indent=2)
+        text = recipe.text or json_as_yaml(dumps(_given(recipe), indent=2))
         try:
             write_whole(path / "recipe.yaml", lambda stream: stream.write(text.encode()))
             _keep_strategy(recipe, path)
