@@ -1,5 +1,6 @@
 """dpplan verify: whether an old claim stands, and what to publish instead."""
 
+import dataclasses
 from pathlib import Path
 
 import click
@@ -32,7 +33,8 @@ Exit status: 0 all claims stand; 1 a claim is refuted; 2 REPORT is not a report,
 it is refuted; 3 a claim can neither be certified nor refuted; 5 REPORT is there and cannot be read.
 
 A run whose recipe.yaml is not the recipe that its report records, or whose folder counts more steps than the report
-has, is not certified (3): a warning says in what they differ. One that was trained with --unaccounted claims nothing
+has, is not certified (3): a warning says in what they differ. Nor is one in whose folder an audit of its recipe lies
+that found a violation. A run over its budget is told. One that was trained with --unaccounted claims nothing
 (3).
 """
 
@@ -86,4 +88,16 @@ def _read(report: Path) -> verify.Document:
         return document
     from dpplan.recipe import recorded
 
-    return recorded.checked(document)
+    return _audited(recorded.checked(document))
+
+
+def _audited(document: verify.Document) -> verify.Document:
+    """The same claims, doubted where an audit that lies in the run's folder found what its plan does not allow."""
+    from dpplan.report import audits
+
+    found = audits.violations(audits.beside_run(document.folder), str(document.recipe.get("sha256")))
+    if not found:
+        return document
+    doubt = "an audit of this recipe found what its plan does not allow"
+    claims = tuple(dataclasses.replace(each, doubts=(*each.doubts, doubt)) for each in document.claims)
+    return dataclasses.replace(document, claims=claims, warnings=(*document.warnings, *found))

@@ -80,6 +80,19 @@ def test_a_violation_is_what_a_page_begins_with(tmp_path: Path, name: str) -> No
     assert called(report_command.command, str(run), "--format", "registry", *STATED).stdout.startswith("# No entry: ")
 
 
+def test_verify_certifies_no_run_that_an_audit_found_wrong(tmp_path: Path) -> None:
+    run = folder(tmp_path)
+    (run / "audits.jsonl").write_text(audit(run, "consistent"))
+    assert called(verify_command.command, str(run)).exit_code == 0
+    (run / "audits.jsonl").write_text(audit(run, "violation"))
+    done = called(verify_command.command, str(run))
+    said = " ".join(done.stdout.split())
+    assert done.exit_code == 3
+    assert "warning VIOLATION: an audit of 2026-11-30" in said
+    assert "because an audit of this recipe found what its plan does not allow" in said
+    assert "publish nothing" in said and "as it is" not in said
+
+
 def test_a_violation_in_a_file_that_is_named_counts_too(tmp_path: Path) -> None:
     run = folder(tmp_path)
     (tmp_path / "other.jsonl").write_text(audit(run, "violation"))
