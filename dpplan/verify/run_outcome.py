@@ -73,7 +73,10 @@ def over_budget(content: Mapping[str, Any]) -> str:
             continue
         figure = block.get("epsilon")
         upper = json_fields.finite(figure.get("upper")) if isinstance(figure, dict) else None
-        if block.get("over_budget") is True or (most is not None and upper is not None and upper > most):
+        more = most is None or upper is None or upper > most
+        if not more and block.get("over_budget") is True:
+            return "over its budget, as the report itself says, although its figures are within it."
+        if block.get("over_budget") is True or (more and most is not None and upper is not None):
             figure_told = "" if upper is None else f": ε ≤ {up(upper, 6)}{at}"
             return f"over its budget: {what} {allowed}{figure_told}."
     return ""

@@ -165,6 +165,13 @@ def test_more_than_was_planned_is_over_a_budget_that_nobody_named() -> None:
     assert over_budget({"spent": {"over_budget": True}}) == "over its budget: the run spent more than was planned."
 
 
+def test_a_report_that_says_so_is_believed_against_its_figures() -> None:
+    planned = {"max_epsilon": 3.0, "over_budget": True, "epsilon": {"upper": 2.5}}
+    assert over_budget({"planned": planned}) == (
+        "over its budget, as the report itself says, although its figures are within it."
+    )
+
+
 def test_an_entry_of_what_has_not_run_says_so(tmp_path: Path) -> None:
     unrun = "It is of a plan that has not run"
     page = report.of_recipe(recipe.load(RECIPE), 1437, FACTS)

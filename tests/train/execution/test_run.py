@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from small_recipe import small
 
 from dpplan import recipe as recipes
@@ -187,6 +188,13 @@ def test_no_run_overwrites_another(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be used: Not a directory"):
         RunFolder.make(small(runtime_folder=str(tmp_path / "file")), None)
+
+
+def test_a_recipe_made_in_python_is_kept_with_numbers_that_yaml_reads(tmp_path: Path) -> None:
+    folder = RunFolder.make(small(), tmp_path / "run")
+    kept = yaml.safe_load((folder.path / "recipe.yaml").read_text(encoding="utf-8"))
+    assert kept["privacy"]["delta"] == 1e-5
+    assert recipes.load(folder.path / "recipe.yaml").sha256 == small().sha256
 
 
 def test_the_recipe_is_copied_as_it_was_written(tmp_path: Path) -> None:
