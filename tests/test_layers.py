@@ -115,7 +115,7 @@ ROOMS = {
             "event_lower_bound",
             "proven_deltas",
         },
-        {"proven_ends", "allocation_floor", "shared_lattice", "removed_then_added"},
+        {"proven_ends", "allocation_floor", "shared_lattice", "removed_then_added", "places_by_formula"},
         {"invert", "few_laplace", "lattice_jumps", "rdp_cross_check"},
         {"many_plans_near_target", "mixed"},
         {"other_laws"},
@@ -132,6 +132,7 @@ ROOMS = {
         {"delta_interval"},
         {"rare_jumps", "many_plans"},
         {"placement"},
+        {"reverse_direction"},
     ),
     "dpplan.accounting.exact.contour.rare_jumps": (
         {"step_law", "uncertified_moments"},

@@ -10,6 +10,7 @@ import pytest
 from dpplan import risk
 from dpplan.accounting import gdp
 from dpplan.accounting.exact import general_one_step, other_laws, profile
+from dpplan.accounting.exact.contour import reverse_direction
 from dpplan.accounting.exact.contour.privacy_loss import Steps
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice import composition
@@ -107,8 +108,9 @@ def test_a_curve_makes_few_places_and_none_where_no_rate_looks(name, monkeypatch
 
 def test_a_lattice_that_was_much_too_wide_is_not_laid_again(monkeypatch):
     """The reverse direction's, which is laid near 0 wherever it is asked for: once for a whole curve, where no contour
-    far out tells of 0."""
+    far out tells of 0, nor a sum over the reverse direction."""
     monkeypatch.setattr(profile, "_from_afar", lambda steps: Ends(0.0, 1.0, "none"))
+    monkeypatch.setattr(reverse_direction, "over", lambda steps, event: None)
     laid, around = [], Composition.around
     monkeypatch.setattr(Composition, "around", lambda own, at, fine: laid.append(at) or around(own, at, fine))
     risk.TradeOff(risk.source_of_plan(PLANS["rare and many"])).curve(200)

@@ -14,10 +14,18 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from dpplan.accounting import gdp, rdp
+from dpplan.accounting import rdp
 from dpplan.accounting.bound import widened
-from dpplan.accounting.exact import gaussian_one_step, general_one_step, invert, mixed, other_laws, rdp_cross_check
-from dpplan.accounting.exact.contour import placement
+from dpplan.accounting.exact import (
+    gaussian_one_step,
+    general_one_step,
+    invert,
+    mixed,
+    other_laws,
+    places_by_formula,
+    rdp_cross_check,
+)
+from dpplan.accounting.exact.contour import placement, reverse_direction
 from dpplan.accounting.exact.contour.delta_interval import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import cut_choice
@@ -37,10 +45,10 @@ from dpplan.accounting.exact.proven_deltas import (
 )
 from dpplan.accounting.exact.proven_ends import AnyContour, Ends
 from dpplan.accounting.exact.shared_lattice import LATTICE_WIDTH, ROUGH, SharedLattice
-from dpplan.accounting.numerics import Array, outward
+from dpplan.accounting.numerics import Array
 from dpplan.accounting.pairs import Resolution
 from dpplan.accounting.parallel_composition import followed
-from dpplan.accounting.plan_pairs import SampledGaussian, as_sampled_gaussians, dominating_pairs
+from dpplan.accounting.plan_pairs import as_sampled_gaussians, dominating_pairs
 from dpplan.errors import NotCertified
 from dpplan.plan import Plan
 from dpplan.plan_assumptions import Assumptions
@@ -95,11 +103,11 @@ class Profile:
         if kinds is None:
             return _of_laws(known, plan.assumptions)
         if all(each.sample_rate == 1 for each in kinds):
-            one = OneDirection(_gaussian(kinds))
+            one = OneDirection(places_by_formula.gaussian(kinds))
             return cls(lambda: (one, one), plan.assumptions)
         steps = Steps.of(kinds)
         if not _in_reach(steps):
-            one = OneDirection(_coarse(plan, steps))
+            one = OneDirection(places_by_formula.coarse(plan, steps))
             return cls(lambda: (one, one), plan.assumptions)
         runs = other_laws.directions(known)
         removed, added = runs[0], runs[-1]
@@ -174,7 +182,7 @@ def _most_costly(ways: Sequence[tuple[OneDirection, OneDirection]], alike: bool)
             lower = np.max([found[lowest, side][0] for side in sides], axis=0)
             return lower, np.max([upper for _, upper in found.values()], axis=0)
 
-        return OneDirection(_place_of(at))
+        return OneDirection(places_by_formula.place_of(at))
 
     if alike:
         both = larger((0, 1))
@@ -210,45 +218,10 @@ def _in_reach(steps: Steps) -> bool:
     return bool(noise_fits and np.all(steps.q >= LEAST_RATE))
 
 
-def _exactly(at: Callable[[float], Ends2]) -> Callable[[float, Width], Place]:
-    """Where a formula proves the ends at every ε alike."""
-    return _place_of(_each(at))
-
-
-def _each(at: Callable[[float], Ends2]) -> At:
-    def ends(epsilons: Array) -> ManyEnds:
-        rows = [at(each) for each in epsilons.tolist()]
-        return np.array([low for low, _ in rows]), np.array([high for _, high in rows])
-
-    return ends
-
-
-def _place_of(at: At) -> Callable[[float, Width], Place]:
-    """That what `at` proves is as narrow at one ε as at another."""
-
-    def make(epsilon: float, enough: Width) -> Place:
-        low, high = at(np.array([epsilon]))
-        return Place(epsilon, float(low[0]), float(high[0]), at)
-
-    return make
-
-
-def _gaussian(kinds: tuple[SampledGaussian, ...]) -> Callable[[float, Width], Place]:
-    mu = math.hypot(*(math.sqrt(each.steps) / each.noise_multiplier for each in kinds))
-    low, high = outward.down(mu, outward.FEW), outward.up(mu, outward.FEW)
-    return _exactly(lambda e: (gdp.delta_interval(low, e).lower, gdp.delta_interval(high, e).upper))
-
-
-def _coarse(plan: Plan, steps: Steps) -> Callable[[float, Width], Place]:
-    """Where only a plain event and Rényi DP say anything."""
-    event = EventBound(steps)
-    return _exactly(lambda e: (max(event.delta(e), 0.0), min(rdp.delta(plan, e).value, 1.0)))
-
-
 def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: SharedLattice) -> Callable[[float, Width], Place]:
     if steps.total == 1.0:
         sigma, q = float(steps.sigma[0, 0]), float(steps.q[0, 0])
-        return _exactly(lambda e: gaussian_one_step.delta_ends(sigma, q, direction, e))
+        return places_by_formula.exactly(lambda e: gaussian_one_step.delta_ends(sigma, q, direction, e))
     event = EventBound(steps)
 
     def make(epsilon: float, enough: Width) -> Place:
@@ -261,6 +234,8 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: SharedLatt
         at_zero = tried and enough.dominating and epsilon == 0.0 and direction is Direction.REMOVE
         if at_zero and not first and ends.contour is None and ends.lower < NEARLY_ONE:
             ends = ends.narrowed(_from_afar(steps))
+            if ends.contour is None and (whole := _by_the_reverse(steps, event, enough, ceiling)) is not None:
+                return whole
         if tried and ends.upper - ends.lower > max(enough.at(epsilon), wanted * ends.upper):
             known = event.delta(epsilon) if direction is Direction.REMOVE and enough.dominating else 0.0
             if (place := lattice.place(epsilon, enough, known)) is not None:
@@ -276,6 +251,17 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: SharedLatt
         return Place(epsilon, lower, upper, _of_contour(contour), not isinstance(contour, TwoSteps))
 
     return make
+
+
+def _by_the_reverse(steps: Steps, event: EventBound, enough: Width, ceiling: float) -> Place | None:
+    """At 0, and at all ε that a curve asks for, by one sum over the add direction; None where it would be long."""
+    found = reverse_direction.over(steps, event.deltas)
+    low, high = (float(each[0]) for each in found.ends(np.zeros(1))) if found else (0.0, 1.0)
+    if found is None or not high - low <= max(enough.absolute, enough.relative * high):
+        return None
+    ends = Ends(low, high, found.contour.method)
+    lower, upper = rdp_cross_check.reconcile("delta", ends, event.delta(0.0), ceiling).proven
+    return Place(0.0, lower, upper, found.ends, real=True)
 
 
 def _from_afar(steps: Steps) -> Ends:
@@ -366,7 +352,7 @@ def _laws(above: Composition, below: Composition | None) -> Callable[[float, Wid
             own = upper(others)
             return (own if lower is None else lower(others))[0], own[1]
 
-        return replace(_place_of(at)(epsilon, enough), aim=rough)
+        return replace(places_by_formula.place_of(at)(epsilon, enough), aim=rough)
 
     return make
 
@@ -397,4 +383,4 @@ def _of_contour(contour: AnyContour) -> At:
             lower, upper = contour.at(epsilon).lower, contour.at(epsilon).upper
         return max(lower, 0.0), upper if upper < 1.0 else 1.0
 
-    return _each(at)
+    return places_by_formula.each(at)

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Protocol, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from dpplan.accounting.exact.contour import chernoff, sum_at_many_epsilons
 from dpplan.accounting.exact.contour.composed_loss import LOG_HUGE, Line
@@ -261,18 +262,31 @@ class Contour:
         bulk_low, bulk_high = np.zeros(len(epsilons)), most
         if isinstance(self.bulk, Contour):
             bulk_low, bulk_high = self.bulk.ends(epsilons)
-        held = (base > LOG_TINY) & (base < LOG_HUGE)  # as in `at`
+        held = self._held(base)
         if held.any():
-            sums, units = sum_at_many_epsilons.real_sums(terms.weighted, self.h, epsilons[held])
-            low[held], high[held] = self._between(sums, units, epsilons[held], base[held])
+            low[held], high[held] = self._between(epsilons[held], base[held])
             low[held] -= outward.up(np.exp(np.minimum(log_aliases[held], LOG_HUGE)), SAFE)
         log_all = np.array([chernoff.log_above(float(each)) for each in far_high + bulk_high])
         ceiling = np.exp(np.clip(chernoff.log_sum_above(log_deltas, log_all), LOG_TINY, 0.0))
         low, high = low + far_low + bulk_low, high + far_high + bulk_high
         return np.where(low > 0.0, low, 0.0), np.where(high < ceiling, high, outward.up(ceiling, outward.FEW))
 
-    def _between(self, sums: Array, units: float, epsilons: Array, base: Array) -> tuple[Array, Array]:
-        """Ends of what is measured, but for aliases, from its sums, off by so many units of their terms' sizes."""
+    def with_aliases(self, epsilons: Array) -> tuple[Array, Array]:
+        """Ends of what is measured, and of its aliases with it, at each of these ε: of the whole sum over k above."""
+        base = self._sum.log_unit - self.tilt * epsilons
+        low, high, held = np.full(len(epsilons), -math.inf), np.full(len(epsilons), math.inf), self._held(base)
+        if held.any():
+            low[held], high[held] = self._between(epsilons[held], base[held])
+        return low, high
+
+    @staticmethod
+    def _held(base: Array) -> npt.NDArray[np.bool_]:
+        """Whether e^base is a float with all of its digits, as in `at`."""
+        return np.asarray((base > LOG_TINY) & (base < LOG_HUGE))
+
+    def _between(self, epsilons: Array, base: Array) -> tuple[Array, Array]:
+        """Ends of what is measured with its aliases; base: log of the sum's unit at each of these ε."""
+        sums, units = sum_at_many_epsilons.real_sums(self._sum.weighted, self.h, epsilons)
         terms, scale = self._sum, np.exp(base)
         relative = terms.unit_error + 4.0 * EPS * (abs(terms.log_unit) + self.tilt * np.abs(epsilons) + 8.0)
         off = terms.error + units * terms.size + terms.error_slope * np.abs(epsilons) + np.abs(sums) * relative
