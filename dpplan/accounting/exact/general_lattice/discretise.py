@@ -30,6 +30,8 @@ LEAST_MASS = 1e-290
 ALIGNED = 0.02  # of a cell: an atom that is this near to a lattice point belongs to it
 LUMPED = 0.3  # of the law: with less within a cell's width, the polygon does better without merging it
 STEEP, MOST_STEEP = 2.0, 12  # what from one half of a cell to the next is a fall off, and how many it may take
+# Where that gave no polygon: less of a fall; attempts to lay a window's ends on the lattice, and how near, in cells.
+LESS_STEEP, ALIGNMENTS, ALIGNED_ENDS = 1.6, 8, 1e-3
 FEW_ATOMS = 8  # at a lattice point: the sum of so many is counted with the rounding of its weight
 CROWDED = 0.05  # of the law: so much without atoms within a cell of the heaviest one is merged with it
 
@@ -49,13 +51,15 @@ class Side:
 
 @dataclass(frozen=True)
 class DiscretisedLaw:
-    """One step's law, tilted, on both sides; P-mass at loss +inf, likewise; how far a loss may be off."""
+    """One step's law, tilted, on both sides; P-mass at loss +inf, likewise; how far a loss may be off. failed: whether
+    all losses were moved down for want of a polygon."""
 
     up: Side
     down: Side
     shift: float
     infinite: tuple[float, float]
     moved: float
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,25 @@ def discretise(
     law: Law, lattice: Lattice, kept: tuple[float, float], merged: tuple[float, float] | None = None
 ) -> DiscretisedLaw:
     """The law between the two losses `kept`, on a lattice. merged: between which losses all is one outcome from below;
-    chosen here where nothing is said."""
+    chosen here where nothing is said, and again where no polygon begins beside it."""
+    found, window = _discretised(law, lattice, kept, merged)
+    if merged is None and window is not None and found.failed:
+        other, _ = _discretised(law, lattice, kept, _aligned(law, window, lattice.h))
+        return max(found, other, key=lambda each: _log_moment_below(each, lattice))
+    return found
+
+
+def _log_moment_below(found: DiscretisedLaw, lattice: Lattice) -> float:
+    """About log of the lower law's moment at the lattice's tilt: of two laws that bound one from below, that of the
+    larger is better."""
+    total = float(found.down.masses.sum())
+    return math.log(total) + found.shift + lattice.r / lattice.h * found.down.loss if total > 0.0 else -math.inf
+
+
+def _discretised(
+    law: Law, lattice: Lattice, kept: tuple[float, float], merged: tuple[float, float] | None
+) -> tuple[DiscretisedLaw, tuple[float, float] | None]:
+    """`discretise`, and what is merged."""
     h = lattice.h
     origin, window = _origin(law, lattice, kept) if merged is None else (log_ratio(*_merged(law, merged)), merged)
     first, last = math.floor((kept[0] - origin) / h) - 1, math.ceil((kept[1] - origin) / h) + 1
@@ -114,18 +136,20 @@ def discretise(
     below = halves.outside[0] + atoms.outside[0]
     up = places.up(halves, atoms)
     up[0] += outward.up(below * float(places.weight[0]), outward.MANY)
-    down, added, guard = places.down(halves, atoms, -first)
+    down, added, guard, failed = places.down(halves, atoms, -first)
     moved = halves.moved + 8.0 * EPS * (float(np.max(np.abs(y))) + abs(origin) + h * max(abs(first), abs(last)))
     certain, beyond = law.infinite, halves.outside[1] + atoms.outside[1]
     above = certain * (1.0 + ROUNDING) + outward.up(beyond, outward.MANY) + LEAST_MASS * len(y)
     at = float(y[lump])
-    return DiscretisedLaw(
+    found = DiscretisedLaw(
         Side(at, -lump, up),
         Side(at - guard, -lump, down, added),
         unit - at,
         (certain * (1.0 - ROUNDING), above),
         moved + 4.0 * EPS * abs(at) + law.loss_off * float(np.max(np.abs(law.atoms.loss), initial=0.0)),
+        failed,
     )
+    return found, window
 
 
 def _origin(law: Law, lattice: Lattice, kept: tuple[float, float]) -> tuple[float, tuple[float, float] | None]:
@@ -154,12 +178,31 @@ def _origin(law: Law, lattice: Lattice, kept: tuple[float, float]) -> tuple[floa
     return log_ratio(*_merged(law, window)), window
 
 
-def _extended(law: Law, window: tuple[float, float], h: float) -> tuple[float, float]:
+def _aligned(law: Law, window: tuple[float, float], h: float) -> tuple[float, float]:
+    """The window with what falls off less steeply too, and both ends moved outward onto the lattice through its own
+    mean, which moves with them a little.
+
+    The polygon begins beside it with what the first cell holds. One of which most is merged holds much less than the
+    next, and one that holds much more than the next leaves it nothing to fall by: then there is no polygon, and all
+    that is not merged is moved down by half a cell, which is of first order in the step.
+    """
+    window = _extended(law, window, h, LESS_STEEP)
+    origin = log_ratio(*_merged(law, window))
+    below, above = math.ceil((origin - window[0]) / h), math.ceil((window[1] - origin) / h)
+    for _ in range(ALIGNMENTS):
+        window = (origin - below * h, origin + above * h)
+        moved, origin = origin, log_ratio(*_merged(law, window))
+        if abs(origin - moved) <= ALIGNED_ENDS * h:
+            break
+    return window
+
+
+def _extended(law: Law, window: tuple[float, float], h: float, steep: float = STEEP) -> tuple[float, float]:
     """The window with what falls off steeply on either side: no polygon follows that on this lattice."""
     steps = 0.5 * h * np.arange(MOST_STEEP + 2)
     right = law.masses(np.asarray(window[1] + steps, dtype=np.float64)).p
     left = law.masses(np.asarray(window[0] - steps[::-1], dtype=np.float64)).p[::-1]
-    ends = (int(np.argmin(side[:-1] > STEEP * side[1:])) for side in (left, right))
+    ends = (int(np.argmin(side[:-1] > steep * side[1:])) for side in (left, right))
     below, above = (steps[end] for end in ends)
     return window[0] - float(below), window[1] + float(above)
 
@@ -276,13 +319,13 @@ class _Placing:
         crowded = _crowded(np.concatenate((cell, cell + 1)), len(masses))
         return np.asarray(np.maximum(masses, 0.0) * (1.0 + self._rounding + crowded))
 
-    def down(self, halves: _Halves, atoms: _Placed, origin: int) -> tuple[Array, float, float]:
+    def down(self, halves: _Halves, atoms: _Placed, origin: int) -> tuple[Array, float, float, bool]:
         """The masses, what of them should not be there, and by how much all losses are lower than the lattice says:
-        enough for aligned atoms and the lump not to be moved up."""
+        enough for aligned atoms and the lump not to be moved up. And whether they are all moved down to the lattice."""
         p, q = (np.where(side > LEAST_MASS, side, 0.0) for side in halves.below)
         p, q = p * (1.0 - halves.relative), q * (1.0 + halves.relative)
         cells = self._cells(p, np.where(q > 0.0, q, 1.0))
-        masses, added = lowered(cells, 1.0 + self.lattice.growth, self.lattice.lift)
+        masses, added, failed = lowered(cells, 1.0 + self.lattice.growth, self.lattice.lift)
         guard = float(np.max(-atoms.above[atoms.aligned & ~atoms.merged], initial=0.0))
         kept = np.where(atoms.merged, 0.0, atoms.p * ((1.0 - atoms.relative) / (1.0 + atoms.relative) - 4.0 * EPS))
         masses += np.bincount(atoms.cell, kept * np.exp(-atoms.above) * self.weight[atoms.cell], len(masses))
@@ -291,7 +334,7 @@ class _Placing:
             guard = max(guard, float(self.y[origin]) - loss)
             masses[origin] += halves.lump[0] * math.exp(float(self.y[origin]) - loss) * self.weight[origin]
         rounding = self._rounding + _crowded(atoms.cell, len(masses))
-        return np.asarray(masses * (1.0 - rounding)), added, outward.up(max(guard, 0.0), outward.MANY)
+        return np.asarray(masses * (1.0 - rounding)), added, outward.up(max(guard, 0.0), outward.MANY), failed
 
 
 def _crowded(cell: np.ndarray[tuple[int, ...], np.dtype[np.int64]], points: int) -> Array:

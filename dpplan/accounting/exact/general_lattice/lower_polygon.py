@@ -50,11 +50,11 @@ def spread(cells: Cells, lift: float) -> Array:
     return masses
 
 
-def lowered(cells: Cells, wider: float, lift: float) -> tuple[Array, float]:
+def lowered(cells: Cells, wider: float, lift: float) -> tuple[Array, float, bool]:
     """The lower law's masses, [corner], and how much of them rounding may have added; block by block, a block being a
-    run of cells that are not empty."""
+    run of cells that are not empty. And whether a block of more than one cell has no polygon."""
     total = cells.mass.sum(axis=1)
-    masses, added = np.zeros(len(total) + 1), 0.0
+    masses, added, failed = np.zeros(len(total) + 1), 0.0, False
     filled = np.concatenate(([False], total > 0.0, [False]))
     edges = np.flatnonzero(filled[1:] != filled[:-1])
     for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
@@ -67,7 +67,8 @@ def lowered(cells: Cells, wider: float, lift: float) -> tuple[Array, float]:
             added += more
         else:
             masses[start : end + 1] += snapped
-    return masses, added
+            failed |= end - start > 1 and not smooth.any()
+    return masses, added, failed
 
 
 def _block(cells: Cells, wider: float, lift: float) -> tuple[Array, float]:

@@ -78,7 +78,7 @@ def test_the_polygons_lie_on_either_side_of_the_curve(seed: int, tilt: float) ->
     scale = lift ** np.arange(count + 1)
     tilted = Cells(given.mass * scale[:-1, None], given.place)
     upper = curve(spread(tilted, lift) / scale, corners, at)
-    low, added = lowered(tilted, math.exp(h), lift)
+    low, added, _ = lowered(tilted, math.exp(h), lift)
     lower = curve(low / scale, corners, at)
     rounding = 1e-12 * truth[0]
     assert np.all(upper >= truth - rounding)
@@ -120,11 +120,26 @@ def test_the_chord_of_a_cell_is_above_its_halves_by_what_is_stated() -> None:
 def test_empty_cells_part_the_mass_into_blocks() -> None:
     mass = np.zeros((9, 2))
     mass[1], mass[7] = (0.3, 0.1), (0.2, 0.2)
-    masses, added = lowered(Cells(mass, np.full((9, 2), 0.5)), 1.1, 1.0)
+    masses, added, failed = lowered(Cells(mass, np.full((9, 2), 0.5)), 1.1, 1.0)
     assert masses[3:7].tolist() == [0.0] * 4
     assert masses.sum() <= 0.8
     assert masses.sum() == pytest.approx(0.8, rel=1e-12)  # every loss fell to the point below: the measures are kept
     assert added >= 0.0
+    assert not failed  # of one cell each: no polygon is missed
+
+
+@pytest.mark.parametrize(("sigma", "rate", "steps"), [(0.5, 1e-4, (1e-3, 5e-4, 2e-4, 1e-4)), (0.5, 1e-3, (5e-3, 1e-3))])
+def test_a_finer_lattice_is_no_worse_where_a_lump_is_merged(
+    sigma: float, rate: float, steps: tuple[float, ...]
+) -> None:
+    """Where what is merged ended within a cell, no polygon began there, and all losses beside it were moved down."""
+    law, tilt, gaps = pairs.subsampled(pairs.gaussian(sigma), rate).remove, 4.0, []
+    for h in steps:
+        found = discretise(law, Lattice(h, (1.0 + tilt) * h), (-2.0 * rate, 12.0))
+        up, down = (math.log(side.masses.sum()) + (1.0 + tilt) * side.loss for side in (found.up, found.down))
+        assert not found.failed and down < up
+        gaps.append(up - down)
+    assert np.all(np.diff(gaps) < 0.0)
 
 
 def test_a_coarse_range_keeps_all_but_what_was_asked() -> None:
