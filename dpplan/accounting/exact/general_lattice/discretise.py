@@ -230,13 +230,15 @@ def _halves(law: Law, halves: Array, window: tuple[float, float] | None) -> _Hal
 
     relative = np.zeros(cells)
     np.maximum.at(relative, where, np.where(p + q > 0.0, found.relative[inner], 0.0))
-    rounding = float(np.max(found.relative[inner][merged], initial=0.0)) + 64.0 * EPS
     lump = (float(p[merged].sum()), float(q[merged].sum()))
+    # Of what has next to no mass much is not known, and matters as little.
+    off = (float((side * found.relative[inner])[merged].sum()) for side in (p, q))
+    rounding = max(part / max(whole, LEAST_MASS) for part, whole in zip(off, lump, strict=True)) + 64.0 * EPS
     if window:
         atoms = law.atoms
         inside = (atoms.loss >= window[0]) & (atoms.loss <= window[1])
         lump = (lump[0] + float(atoms.p[inside].sum()), lump[1] + float(atoms.q[inside].sum()))
-        rounding += atoms.relative + EPS * (len(p) + len(inside))
+        rounding += atoms.relative + EPS * int(merged.sum() + inside.sum())  # a unit for each that is added up
     lump = (lump[0] * (1.0 - rounding), lump[1] * (1.0 + rounding))
     return _Halves(
         (summed(p), summed(q)),
