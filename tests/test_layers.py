@@ -116,6 +116,7 @@ ROOMS = {
             "proven_deltas",
         },
         {"proven_ends", "allocation_floor", "shared_lattice", "removed_then_added", "places_by_formula"},
+        {"reverse_lattice"},
         {"invert", "few_laplace", "lattice_jumps", "rdp_cross_check"},
         {"many_plans_near_target", "mixed"},
         {"other_laws"},

@@ -24,6 +24,7 @@ from dpplan.accounting.exact import (
     other_laws,
     places_by_formula,
     rdp_cross_check,
+    reverse_lattice,
 )
 from dpplan.accounting.exact.contour import placement, reverse_direction
 from dpplan.accounting.exact.contour.delta_interval import Contour
@@ -234,7 +235,10 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: SharedLatt
         at_zero = tried and enough.dominating and epsilon == 0.0 and direction is Direction.REMOVE
         if at_zero and not first and ends.contour is None and ends.lower < NEARLY_ONE:
             ends = ends.narrowed(_from_afar(steps))
-            if ends.contour is None and (whole := _by_the_reverse(steps, event, enough, ceiling)) is not None:
+            if (
+                ends.contour is None
+                and (whole := _by_the_reverse(steps, event, lattice.other, enough, ceiling)) is not None
+            ):
                 return whole
         if tried and ends.upper - ends.lower > max(enough.at(epsilon), wanted * ends.upper):
             known = event.delta(epsilon) if direction is Direction.REMOVE and enough.dominating else 0.0
@@ -253,13 +257,17 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: SharedLatt
     return make
 
 
-def _by_the_reverse(steps: Steps, event: EventBound, enough: Width, ceiling: float) -> Place | None:
+def _by_the_reverse(
+    steps: Steps, event: EventBound, added: Composition | None, enough: Width, ceiling: float
+) -> Place | None:
     """At 0, and at all ε that a curve asks for, by one sum over the add direction; None where it would be long."""
     found = reverse_direction.over(steps, event.deltas)
+    if found is None and added is not None and not TwoSteps.serves(steps):
+        found = reverse_lattice.over(added, steps, event.deltas)
     low, high = (float(each[0]) for each in found.ends(np.zeros(1))) if found else (0.0, 1.0)
     if found is None or not high - low <= max(enough.absolute, enough.relative * high):
         return None
-    ends = Ends(low, high, found.contour.method)
+    ends = Ends(low, high, found.summed.method)
     lower, upper = rdp_cross_check.reconcile("delta", ends, event.delta(0.0), ceiling).proven
     return Place(0.0, lower, upper, found.ends, real=True)
 

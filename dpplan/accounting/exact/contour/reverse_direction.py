@@ -24,6 +24,7 @@ Symbols: t the tilt, Λ the period, y = -ε.
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -51,13 +52,30 @@ MOST_EXPONENT, EXPONENT_OFF = 600.0, 1e-12  # of e^(Λt) and the like, which are
 Event = Callable[[Array], Array]
 
 
+class WithAliases(Protocol):
+    """A sum over the add direction whose aliases are in it: a contour's, or a lattice's (reverse_lattice.py)."""
+
+    @property
+    def tilt(self) -> float: ...
+
+    @property
+    def period(self) -> float: ...
+
+    @property
+    def method(self) -> str: ...
+
+    def with_aliases(self, epsilons: Array) -> tuple[Array, Array]:
+        """Ends of Σ_k e^(kΛt)·f(y + kΛ) at each of these y."""
+        ...
+
+
 class ReverseSum:
     """Built once, by `over`; `ends` at any ε."""
 
-    def __init__(self, contour: Contour, removed: float, largest: float) -> None:
+    def __init__(self, summed: WithAliases, removed: float, largest: float) -> None:
         """removed: what the measure leaves out, at most. largest: no loss of the add direction is larger."""
-        self.contour, self.removed, self.largest = contour, removed, largest
-        self.farthest = outward.down(contour.period - largest, outward.FEW)
+        self.summed, self.removed, self.largest = summed, removed, largest
+        self.farthest = outward.down(summed.period - largest, outward.FEW)
         places = np.linspace(0.0, self.farthest, 65)
         self.beyond = min(float(np.nanmin(np.append(self.ends_with(places, 1.0)[1], 1.0))), 1.0)
 
@@ -79,8 +97,8 @@ class ReverseSum:
 
     def _added(self, y: Array, beyond: float) -> tuple[Array, Array]:
         """Ends of δ in the add direction."""
-        low, high = self.contour.with_aliases(y)
-        period, tilt = self.contour.period, self.contour.tilt
+        low, high = self.summed.with_aliases(y)
+        period, tilt = self.summed.period, self.summed.tilt
         of_one, of_rise = 1.0 / math.expm1(period * tilt), np.exp(y) / math.expm1(period * (1.0 + tilt))
         off = EXPONENT_OFF * (of_one + of_rise)
         low = low - (of_one - of_rise * (1.0 - beyond)) - off
@@ -93,23 +111,38 @@ def reach(steps: Steps) -> float:
     return float(np.max(log_ratio((2.0 * place - 1.0) / (2.0 * steps.sigma**2), steps.q)))
 
 
-def over(steps: Steps, event: Event) -> ReverseSum | None:
-    """The sum for a plan; None where it would be long. event: lower bounds on δ at many ε."""
+class SumPlace(NamedTuple):
+    """Where a sum lies: its tilt and period, the ε up to which it is to be narrow, the largest loss."""
+
+    tilt: float
+    period: float
+    far: float
+    largest: float
+
+
+def laid(steps: Steps, event: Event) -> SumPlace | None:
+    """None where a step may lose any amount, or nothing. event: lower bounds on δ at many ε."""
     largest, far = largest_added_loss(steps), reach(steps)
     if not (math.isfinite(largest) and far > 0.0):
         return None
     tilt = TILT / far
     period = _period(FARTHER * far + largest, largest, tilt, event)
-    if period is None or not _short(steps, _turning(steps), period):
+    return None if period is None else SumPlace(tilt, period, far, largest)
+
+
+def over(steps: Steps, event: Event) -> ReverseSum | None:
+    """The sum for a plan; None where it would be long. event: lower bounds on δ at many ε."""
+    place = laid(steps, event)
+    if place is None or not _short(steps, _turning(steps), place.period):
         return None
     limit = far_limit(steps, math.log(CUT), CUT_WIDTH) - 1.0
-    cut = cut_at(steps, limit, SHARP * tilt, CUT_WIDTH)
-    measure = Measure(steps, Direction.ADD, cut, most=MOST_NODES)
+    cut = cut_at(steps, limit, SHARP * place.tilt, CUT_WIDTH)
+    moments = Measure(steps, Direction.ADD, cut, most=MOST_NODES).moments(np.array([place.tilt]))
     accuracy = ContourTolerance(math.inf, math.log(NARROW), MOST)
-    contour = Contour(measure.moments(np.array([tilt])), 0, (period / 8.0) ** 2, Aim(-far, 0.0), accuracy)
-    if not (contour.reached and _short(steps, float(contour.u[-1]), period)):
+    contour = Contour(moments, 0, (place.period / 8.0) ** 2, Aim(-place.far, 0.0), accuracy)
+    if not (contour.reached and _short(steps, float(contour.u[-1]), place.period)):
         return None
-    return ReverseSum(contour, measure.removed, largest)
+    return ReverseSum(contour, moments.measure.removed, place.largest)
 
 
 def _period(least: float, largest: float, tilt: float, event: Event) -> float | None:

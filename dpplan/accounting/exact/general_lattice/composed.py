@@ -31,13 +31,14 @@ SUMMED = 80.0 * EPS  # of a pairwise sum of products of as many terms as fit int
 BLOCKS = 256  # of sums that are kept: a lattice has 1024 points or more
 LEAST_MASS, WHOLE = sys.float_info.min, 1.0  # a lattice's P-mass is 1 but for what was moved up, and e is far above
 ROUNDED = 0.1  # of it, what the lattice and its aliases leave counts for little
+MOST_FADED = 0.5  # of a period's weights, what those of the next are, where all periods are added up
 FARTHEST = 2.0**45  # lattice points from the origin, beyond which their places are not exact enough
 
 
 @dataclass(frozen=True)
 class DeltaKernel:
     """c(Y) on the points from ε on, for a gap g between ε and the first: `first` + (e^g - 1)·`near`; what periods on
-    add to the upper sum is `tail`·Σ W·near."""
+    add to the upper sum is `tail`·Σ W·near. faded, dropped: e^(-tΛ) and e^(-Λ)."""
 
     first: Array
     near: Array
@@ -45,6 +46,8 @@ class DeltaKernel:
     near_sum: float
     tail: float
     rounding: float
+    faded: float
+    dropped: float
 
     @classmethod
     def of(cls, lattice: Lattice, points: int) -> "DeltaKernel":
@@ -54,7 +57,15 @@ class DeltaKernel:
         left = math.exp(-(lattice.r - lattice.h) * points)
         tail = left / -math.expm1(min(-(lattice.r - lattice.h) * points, -1e-300))
         rounding = EPS * (16.0 + 4.0 * lattice.r * points)
-        return cls(first, near, float(first.sum()), float(near.sum()), tail, rounding)
+        sums = float(first.sum()), float(near.sum())
+        return cls(first, near, *sums, tail, rounding, left, math.exp(-lattice.h * points))
+
+    def of_all_periods(self, first: float, near: float) -> tuple[float, float]:
+        """Both sums over all periods from a point on, of those over the first one. With ρ = e^(-tΛ), d = e^(-Λ), the
+        p-th adds ρ^p·(d^p·first + (1 - d^p)·near) and ρ^p·near."""
+        both = 1.0 - self.faded * self.dropped
+        later = self.faded * (1.0 - self.dropped) / ((1.0 - self.faded) * both)
+        return first / both + later * near, near / (1.0 - self.faded)
 
 
 class SuffixSums:
@@ -68,17 +79,20 @@ class SuffixSums:
 
     since 1 - e^(-h(L + j)) = y·(1 - e^(-hj)) + (1 - y). All terms are positive where W is: a sum at n is off by the
     errors of the near(L) on the way, whose exponents add up to two periods' at most, and by 16·EPS for each of BLOCKS.
-    A sum covers one period at least and two at most.
+    A sum covers one period at least and two at most; or, where it is `whole`, all of them: the last is laid as what
+    all periods add up to, and the rest is the same.
     """
 
-    def __init__(self, masses: Array, kernel: DeltaKernel) -> None:
+    def __init__(self, masses: Array, kernel: DeltaKernel, *, whole: bool = False) -> None:
         """masses: W, [point of a period], as many as a power of 2."""
         self.masses, self.kernel, self.block = masses, kernel, max(len(masses) // BLOCKS, 1)
+        self.whole = whole
         self.any = bool(masses.any())
         rows = masses.reshape(-1, self.block)
         first, near = kernel.first[: self.block], kernel.near[: self.block]
         firsts, nears = (rows * first).sum(axis=1), (rows * near).sum(axis=1)
-        self._at = [(float((masses * kernel.first).sum()), float((masses * kernel.near).sum()))]
+        last = float((masses * kernel.first).sum()), float((masses * kernel.near).sum())
+        self._at = [kernel.of_all_periods(*last) if whole else last]
         for own in reversed(list(zip(firsts.tolist(), nears.tolist(), strict=True))):
             self._at.append(self._joined(own, self.block, self._at[-1]))
         self._at.reverse()
@@ -142,7 +156,8 @@ class ComposedMasses:
         return scale * (value + sign * error), scale * value, scale * slope
 
     def many(self, epsilons: Array, lattice: Lattice, sums: SuffixSums, sign: float) -> Array:
-        """The first of what `delta` gives, but for a little more rounding, at each of these ε."""
+        """The first of what `delta` gives, but for a little more rounding, at each of these ε; of sums that are whole,
+        ends of Σ_m e^(mΛt)·delta(ε + mΛ) on either side, where e^(-tΛ) is MOST_FADED at most."""
         kernel = sums.kernel
         none = np.full(len(epsilons), math.inf if sign > 0.0 else 0.0)
         place = self.moved + 4.0 * EPS * (np.abs(epsilons) + abs(self.loss))
@@ -160,12 +175,19 @@ class ComposedMasses:
         value = first[back] + rise * near
         # A sum covers two periods at most. In the second `first` is no share of what it is in the first one, but is no
         # more than `near`, which is less than min(tail, 1) of that.
-        beyond = min(kernel.tail, 1.0) * (1.0 + rise) * kernel.near_sum
-        error = outward.up(self.error * (kernel.first_sum + rise * kernel.near_sum + beyond), SAFE)
-        relative = 2.0 * kernel.rounding + SUMMED + self.unit_error + 16.0 * EPS * (BLOCKS + 1)
+        sizes_of_all = (
+            kernel.first_sum + min(kernel.tail, 1.0) * kernel.near_sum,
+            (1.0 + min(kernel.tail, 1.0)) * kernel.near_sum,
+        )
+        if sums.whole:
+            sizes_of_all = kernel.of_all_periods(kernel.first_sum, kernel.near_sum)
+        error = outward.up(self.error * (sizes_of_all[0] + rise * sizes_of_all[1]), SAFE)
+        # Of a p-th period the exponents are off by p + 1 times as much: Σ p(p + 1)·ρ^(p - 1) is 2/(1 - ρ)³.
+        periods = 16.0 if sums.whole else 2.0
+        relative = periods * kernel.rounding + SUMMED + self.unit_error + 16.0 * EPS * (BLOCKS + 1)
         sizes = 4.0 * (abs(self.log_unit) + np.abs(epsilons[held]) + np.abs(lattice.r * steps[held]))
         error += (relative + EPS * (16.0 + sizes)) * (np.abs(value) + 2.0 * error)
-        if sign > 0.0:
+        if sign > 0.0 and not sums.whole:
             spilled = (1.0 + rise) * kernel.tail * (np.abs(near) + 2.0 * self.error * len(self.masses))
             error += outward.up(spilled, SAFE)
         none[held] = scale * (value + sign * error)
@@ -206,6 +228,27 @@ class Composed:
         above = self._upper.many(epsilons, self.lattice, self._upper_sums, 1.0)
         ceiling = outward.up(np.exp(np.clip(log_deltas, LOG_TINY, 0.0)), outward.FEW)
         return np.where(below > 0.0, below, 0.0), np.where(above < ceiling, above, np.minimum(ceiling, 1.0))
+
+    @property
+    def period(self) -> float:
+        return self.points * self.lattice.h
+
+    def with_aliases(self, epsilons: Array) -> tuple[Array, Array]:
+        """Not above Σ_m e^(mΛt)·delta(ε + mΛ) of the lower law, and not below that of the upper one, at each of these
+        ε: both with all of their aliases. Infinite where later periods weigh too much."""
+        if not self._kernel.faded <= MOST_FADED:
+            return np.full(len(epsilons), -math.inf), np.full(len(epsilons), math.inf)
+        below, above = self._whole_sums
+        return (
+            self._lower.many(epsilons, self.lattice, below, -1.0),
+            self._upper.many(epsilons, self.lattice, above, 1.0),
+        )
+
+    @cached_property
+    def _whole_sums(self) -> tuple[SuffixSums, SuffixSums]:
+        """Of the lower law and of the upper one."""
+        below, above = (SuffixSums(side.masses, self._kernel, whole=True) for side in (self._lower, self._upper))
+        return below, above
 
     @cached_property
     def _upper_sums(self) -> SuffixSums:

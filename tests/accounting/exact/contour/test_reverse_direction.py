@@ -43,7 +43,7 @@ def test_it_meets_other_contours_and_is_narrow_where_a_curve_asks(row):
     for at, epsilon in enumerate(epsilons.tolist()):
         lower, upper = other_ends([row], Direction.REMOVE, epsilon)
         assert 0.0 <= low[at] <= upper and lower <= high[at] <= 1.0
-    assert np.all(high - low <= 30.0 * reverse_direction.NARROW * np.exp(epsilons * (1.0 + found.contour.tilt)))
+    assert np.all(high - low <= 30.0 * reverse_direction.NARROW * np.exp(epsilons * (1.0 + found.summed.tilt)))
 
 
 @pytest.mark.parametrize("row", RARE[:2])
@@ -76,7 +76,7 @@ def test_the_period_decides_how_narrow_it_is_and_not_whether_it_holds(monkeypatc
         patch.setattr(reverse_direction, "LIKELY", 0.0)
         patch.setattr(reverse_direction, "FARTHER", 1.0)
         short = reverse_direction.over(steps, EventBound(steps).deltas)
-    assert short.contour.period < 0.8 * long.contour.period
+    assert short.summed.period < 0.8 * long.summed.period
     epsilons = np.linspace(0.0, short.farthest, 20)
     (low, high), (own_low, own_high) = long.ends(epsilons), short.ends(epsilons)
     assert np.all(low <= own_high) and np.all(own_low <= high)

@@ -204,6 +204,39 @@ def test_sums_from_any_point_on_are_those_that_are_added_up_there(size: int, h: 
         assert first[k] == pytest.approx(math.fsum(weights * fade * -np.expm1(-h * j)), rel=1e-12)
 
 
+@pytest.mark.parametrize(("size", "h", "tilt"), [(1024, 1e-2, 0.5), (4096, 2e-3, 3.0), (2048, 1e-3, 0.4)])
+def test_whole_sums_are_those_over_all_periods(size: int, h: float, tilt: float) -> None:
+    kernel = DeltaKernel.of(Lattice(h, (1.0 + tilt) * h), size)
+    masses = np.random.default_rng(size).exponential(size=size) ** 4
+    sums = SuffixSums(masses, kernel, whole=True)
+    points = [0, 1, size - 1, sums.block, -3, 7 * size + sums.block + 1]
+    first, near = sums.at(points)
+    for k, point in enumerate(points):
+        weights = np.tile(masses, 64)[point % size :]
+        j = np.arange(len(weights))
+        fade = np.exp(-tilt * h * j)
+        assert near[k] == pytest.approx(math.fsum(weights * fade), rel=1e-11)
+        assert first[k] == pytest.approx(math.fsum(weights * fade * -np.expm1(-h * j)), rel=1e-11)
+
+
+def test_sums_with_aliases_are_those_of_delta_a_period_apart() -> None:
+    """Where the period is so short that they count; beside a lattice whose period is long."""
+    law, count = pairs.laplace(1.0).remove, 3
+    short, long = (
+        Composed([(discretise(law, lattice, (-1.1, 1.1)), float(count))], lattice, points, 0.7, np.array([1.5]))
+        for points in (1024, 8192)
+        for lattice in [Lattice(4.0 / 1024, 1.7 * 4.0 / 1024)]
+    )
+    epsilons = np.array([-2.0, -0.3, 0.0, 0.6, 1.9])
+    low, high = short.with_aliases(epsilons)
+    shifts = short.period * np.arange(-8, 3)
+    ends = np.array([long.ends(epsilons + shift) for shift in shifts])  # [period, side, ε]
+    weights = np.exp(0.7 * shifts)[:, None]
+    assert np.all(low <= (weights * ends[:, 1]).sum(axis=0) * (1.0 + 1e-9) + 1e-9)
+    assert np.all((weights * ends[:, 0]).sum(axis=0) * (1.0 - 1e-9) <= high)
+    assert np.all(high - low <= 1e-3 * high)
+
+
 @pytest.mark.parametrize("over_a_period", [1e-2, 2.0, 5.0, 10.0, 30.0])
 def test_masses_that_may_be_errors_alone_prove_nothing_from_below(over_a_period: float) -> None:
     """However little the weights fall over a period: a sum covers up to two of them. Also if all errors are alike."""
@@ -213,8 +246,9 @@ def test_masses_that_may_be_errors_alone_prove_nothing_from_below(over_a_period:
     epsilons = h * np.arange(0.5, size, 37.0)
     for off, sign in ((1e-9, -1.0), (-1e-9, 1.0)):
         masses = ComposedMasses(np.full(size, off), 1e-9, 0.0, 0.0, 0.0, 0.0)
-        found = masses.many(epsilons, lattice, SuffixSums(masses.masses, kernel), sign)
-        assert np.all(sign * found >= 0.0)  # the truth may be none
+        for whole in (False, True):
+            found = masses.many(epsilons, lattice, SuffixSums(masses.masses, kernel, whole=whole), sign)
+            assert np.all(sign * found >= 0.0)  # the truth may be none
 
 
 @pytest.mark.slow

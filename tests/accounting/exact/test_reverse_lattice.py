@@ -1,0 +1,58 @@
+"""δ of the remove direction by one lattice of the add direction, for few steps: held against contours over jumps."""
+
+import numpy as np
+import pytest
+
+from dpplan import risk
+from dpplan.accounting import rdp
+from dpplan.accounting.exact import invert, other_laws, reverse_lattice
+from dpplan.accounting.exact.contour import reverse_direction
+from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
+from dpplan.accounting.exact.event_lower_bound import EventBound
+from dpplan.accounting.exact.proven_deltas import OneDirection
+from dpplan.accounting.plan_pairs import dominating_pairs
+from dpplan.plan import Plan
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # whoever asks for a profile is quiet
+FEW = [(0.5, 1e-3, 10), (0.7, 1e-4, 100), (0.4, 1e-6, 10), (0.5, 1e-5, 100)]
+
+
+def summed(row):
+    plan, steps = Plan.from_rate(*row), Steps.of([row])
+    added = other_laws.directions(dominating_pairs(plan, "exact"))[-1]
+    return plan, steps, reverse_lattice.over(added, steps, EventBound(steps).deltas)
+
+
+@pytest.mark.sweep(every=2)
+@pytest.mark.parametrize("row", FEW, ids=lambda row: "-".join(str(part) for part in row))
+def test_it_meets_contours_near_each_epsilon(row):
+    plan, steps, found = summed(row)
+    epsilons = reverse_direction.reach(steps) * np.array([1e-3, 0.03, 0.2, 0.5, 1.0])
+    low, high = found.ends(epsilons)
+    for at, epsilon in enumerate(epsilons.tolist()):
+        ends = invert.delta_ends(steps, Direction.REMOVE, epsilon, min(rdp.delta(plan, epsilon).value, 1.0))
+        assert low[at] <= ends.upper and ends.lower <= high[at]
+    assert np.all(high[:4] - low[:4] <= 3e-2 * high[:4])
+
+
+def test_it_tells_of_the_add_direction_too():
+    _, steps, found = summed(FEW[1])
+    epsilons = np.array([1e-4, 2e-3])
+    low, high = found.ends(-epsilons)
+    for at, epsilon in enumerate(epsilons.tolist()):
+        ends = invert.delta_ends(steps, Direction.ADD, epsilon, 1.0)
+        lower, upper = (1.0 - np.exp(-epsilon) * (1.0 - end) for end in (ends.lower, ends.upper))
+        assert low[at] <= upper + 1e-15 and lower <= high[at] + 1e-15
+
+
+def test_many_steps_have_none():
+    assert summed((0.5, 1e-4, 1000))[2] is None
+
+
+def test_a_curve_of_few_rare_steps_asks_for_one_place_or_two(monkeypatch):
+    made, once = [], OneDirection._made
+    monkeypatch.setattr(OneDirection, "_made", lambda own, at, found: made.append(at) or once(own, at, found))
+    for row in FEW[:2]:
+        made.clear()
+        risk.TradeOff(risk.source_of_plan(Plan.from_rate(*row))).curve(200)
+        assert made[0] == 0.0 and len(made) <= 2
