@@ -262,14 +262,14 @@ def _by_the_reverse(
 ) -> Place | None:
     """At 0, and at all ε that a curve asks for, by one sum over the add direction; None where it would be long."""
     found = reverse_direction.over(steps, event.deltas)
-    if found is None and added is not None and not TwoSteps.serves(steps):
+    if found is None and added is not None:
         found = reverse_lattice.over(added, steps, event.deltas)
     low, high = (float(each[0]) for each in found.ends(np.zeros(1))) if found else (0.0, 1.0)
     if found is None or not high - low <= max(enough.absolute, enough.relative * high):
         return None
     ends = Ends(low, high, found.summed.method)
     lower, upper = rdp_cross_check.reconcile("delta", ends, event.delta(0.0), ceiling).proven
-    return Place(0.0, lower, upper, found.ends, real=True)
+    return Place(0.0, lower, upper, found.ends, real=True, aim=enough.relative)
 
 
 def _from_afar(steps: Steps) -> Ends:

@@ -14,7 +14,7 @@ from dpplan.accounting.plan_pairs import dominating_pairs
 from dpplan.plan import Plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # whoever asks for a profile is quiet
-FEW = [(0.5, 1e-3, 10), (0.7, 1e-4, 100), (0.4, 1e-6, 10), (0.5, 1e-5, 100)]
+FEW = [(0.5, 1e-3, 10), (0.7, 1e-4, 100), (0.4, 1e-6, 10), (0.5, 1e-5, 100), (0.4, 1e-5, 2)]
 
 
 def summed(row):
@@ -45,8 +45,9 @@ def test_it_tells_of_the_add_direction_too():
         assert low[at] <= upper + 1e-15 and lower <= high[at] + 1e-15
 
 
-def test_many_steps_have_none():
-    assert summed((0.5, 1e-4, 1000))[2] is None
+@pytest.mark.parametrize("row", [(0.5, 1e-4, 1000), (0.5, 0.01, 2)])
+def test_many_steps_have_none_nor_have_two_that_are_not_rare(row):
+    assert summed(row)[2] is None
 
 
 def test_a_curve_of_few_rare_steps_asks_for_one_place_or_two(monkeypatch):
