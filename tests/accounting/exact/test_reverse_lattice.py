@@ -1,6 +1,7 @@
 """δ of the remove direction by one lattice of the add direction, for few steps: held against contours over jumps."""
 
 import numpy as np
+import oracle
 import pytest
 
 from dpplan import risk
@@ -43,6 +44,17 @@ def test_it_tells_of_the_add_direction_too():
         ends = invert.delta_ends(steps, Direction.ADD, epsilon, 1.0)
         lower, upper = (1.0 - np.exp(-epsilon) * (1.0 - end) for end in (ends.lower, ends.upper))
         assert low[at] <= upper + 1e-15 and lower <= high[at] + 1e-15
+
+
+@pytest.mark.parametrize("row", [(0.4, 1e-5, 2), (0.7, 1e-4, 2)])
+def test_two_steps_are_between_its_ends(row):
+    """By an integral in mpmath."""
+    sigma, rate, _ = row
+    _, steps, found = summed(row)
+    epsilons = reverse_direction.reach(steps) * np.array([1e-3, 0.1, 0.7])
+    low, high = found.ends(epsilons)
+    for at, epsilon in enumerate(epsilons.tolist()):
+        assert low[at] <= oracle.two_step_delta(rate, sigma, epsilon) <= high[at]
 
 
 @pytest.mark.parametrize("row", [(0.5, 1e-4, 1000), (0.5, 0.01, 2)])

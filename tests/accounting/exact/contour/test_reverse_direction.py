@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import oracle
 import pytest
 
 from dpplan import risk
@@ -44,6 +45,15 @@ def test_it_meets_other_contours_and_is_narrow_where_a_curve_asks(row):
         lower, upper = other_ends([row], Direction.REMOVE, epsilon)
         assert 0.0 <= low[at] <= upper and lower <= high[at] <= 1.0
     assert np.all(high - low <= 30.0 * reverse_direction.NARROW * np.exp(epsilons * (1.0 + found.summed.tilt)))
+
+
+def test_a_contour_in_mpmath_of_the_remove_direction_is_between_its_ends():
+    _, found = summed((2.0, 0.01, 300))
+    epsilons = np.array([0.05, 0.15])
+    low, high = found.ends(epsilons)
+    for at, (epsilon, tilt) in enumerate(((0.05, 10.0), (0.15, 20.0))):
+        truth = oracle.contour_delta(0.01, 2.0, 300, epsilon, tilt, 0.09)
+        assert low[at] <= truth <= high[at] <= low[at] + 1e-10
 
 
 @pytest.mark.parametrize("row", RARE[:2])
