@@ -35,7 +35,11 @@ def audit(of: Path, verdict: str, sha256: str = "", schema: str = "dpplan.audit-
     """A line of audits.jsonl, of the recipe of this run, or of the one that is named."""
     own = json.loads((of / "report.json").read_text(encoding="utf-8"))["recipe"]["sha256"]
     parts = {"gradient": {"verdict": verdict, "canaries": 5000, "epsilon_lower": 7.1, "delta": 1e-5}}
-    named = {"scores": parts, "measured": {"noise": verdict != "violation"}} if schema.startswith("dpplan.audit-run") else {}
+    named = (
+        {"scores": parts, "measured": {"noise": verdict != "violation"}}
+        if schema.startswith("dpplan.audit-run")
+        else {}
+    )
     said = {"schema": schema, "recipe": {"sha256": sha256 or own}, "verdict": verdict, "when": "2026-11-30T10:00:00"}
     return json.dumps({**said, **named, "attacks": {}}) + "\n"
 
