@@ -191,7 +191,9 @@ def read(content: Mapping[str, Any]) -> Plan:
     relation = str(content.get("neighboring_relation", "ADD_OR_REMOVE_ONE")).rpartition(".")[2]
     if relation not in RELATIONS:
         raise PlanError(f"neighboring_relation={show(relation)} is not one of: {', '.join(RELATIONS)}.")
-    event = content["event"] if "class_name" not in content else content
+    flat = "class_name" in content
+    event = {key: content[key] for key in content if key != "neighboring_relation"} if flat else content["event"]
+    _only(content, () if flat else ("neighboring_relation", "event"), "the event with its neighboring_relation")
     phases = tuple(itertools.islice(_phases(event, RELATIONS[relation].sensitivity, 1, FULL, 0), MOST_PHASES + 1))
     if not phases:
         raise PlanError("the event is a NoOpDpEvent and spends nothing: leave it out.")
@@ -208,6 +210,7 @@ def _phases(event: Any, moved: float, count: int, drawn: Sampling, depth: int) -
     if depth > MOST_DEPTH:
         raise PlanError(f"the event is nested more than {MOST_DEPTH} deep.")
     name = event["class_name"].rpartition(".")[2]
+    _only(event, _FIELDS.get(name, ()), name)
     if name == "NoOpDpEvent":
         return
     if name == "ComposedDpEvent":
@@ -235,14 +238,25 @@ def _phases(event: Any, moved: float, count: int, drawn: Sampling, depth: int) -
     elif name in _READ:
         yield _phase(_made(_READ[name], event, name, moved), drawn, count)
     elif name == "SingleEpochTreeAggregationDpEvent":
-        for steps in _tree_steps(event, name):
-            for _ in range(min(count, MOST_PHASES + 1)):
-                yield _phase(_made(_tree, event, name), drawn, steps)
+        for _ in range(min(count, MOST_PHASES + 1)):
+            yield _phase(_made(_tree, event, name), drawn, _tree_steps(event, name))
     else:
         known = (*_READ, *_DRAWN, "ComposedDpEvent", "SelfComposedDpEvent", "NoOpDpEvent",
                  "SingleEpochTreeAggregationDpEvent", "TruncatedSubsampledGaussianDpEvent")  # fmt: skip
         raise PlanError(
             f"class_name={show(name)} is no event that is known here: {', '.join(known)}.{did_you_mean(name, known)}"
+        )
+
+
+def _only(event: Mapping[str, Any], fields: tuple[str, ...], name: str) -> None:
+    """Raises PlanError for what the event says besides: who wrote it meant something by it. Of events that are not
+    known, whose fields are not either, that is said instead."""
+    if not fields:
+        return
+    other = [key for key in event if key not in (*fields, "class_name", "module_name")]
+    if other:
+        raise PlanError(
+            f"{name} has no field {', '.join(map(show, other))}: {', '.join(fields)}. Leave out what it does not have."
         )
 
 
@@ -296,10 +310,11 @@ def _listed(event: Event, name: str) -> list[Any]:
     return events
 
 
-def _tree_steps(event: Event, name: str) -> list[int]:
+def _tree_steps(event: Event, name: str) -> int:
+    """Of the costliest tree, the longest: "each record occurs at most once *across all trees*" (dp_event.py, 0.6.0)."""
     steps = event.get("step_counts")
-    counts = steps if isinstance(steps, list) else [steps]
-    return [_whole({"step_counts": each}, "step_counts", name) for each in counts]
+    counts = steps if isinstance(steps, list) and steps else [steps]
+    return max(_whole({"step_counts": each}, "step_counts", name) for each in counts)
 
 
 def _gaussian(event: Event, name: str) -> Gaussian:
@@ -351,6 +366,26 @@ _READ: Mapping[str, Callable[[Event, str, float], Mechanism]] = MappingProxyType
         "ZCDpEvent": _read_zcdp,
     }
 )
+# All fields of each event, as dp_accounting 0.6 has them and newer ones that are read.
+_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        **dict.fromkeys(("GaussianDpEvent", "LaplaceDpEvent"), ("noise_multiplier",)),
+        "DiscreteLaplaceDpEvent": ("noise_parameter", "sensitivity"),
+        "RandomizedResponseDpEvent": ("noise_parameter", "num_buckets"),
+        "EpsilonDeltaDpEvent": ("epsilon", "delta"),
+        **dict.fromkeys(("ExponentialMechanismDpEvent", "PermuteAndFlipDpEvent"), ("epsilon",)),
+        "ZCDpEvent": ("rho", "xi"),
+        "NoOpDpEvent": ("class_name",),
+        "ComposedDpEvent": ("events",),
+        "SelfComposedDpEvent": ("event", "count"),
+        "PoissonSampledDpEvent": ("sampling_probability", "event"),
+        "SampledWithoutReplacementDpEvent": ("source_dataset_size", "sample_size", "event"),
+        "SingleEpochTreeAggregationDpEvent": ("noise_multiplier", "step_counts"),
+        "TruncatedSubsampledGaussianDpEvent": (
+            "dataset_size", "sampling_probability", "truncated_batch_size", "noise_multiplier",
+        ),
+    }
+)  # fmt: skip
 _DRAWN: Mapping[str, Callable[[Event, str], Sampling]] = MappingProxyType(
     {
         "PoissonSampledDpEvent": lambda event, name: Poisson(_number(event, "sampling_probability", name)),

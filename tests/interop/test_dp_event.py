@@ -103,7 +103,8 @@ def test_events_of_newer_releases_are_read(event: dict[str, Any], mechanism: Mec
 
 def test_a_tree_and_a_composition_inside_a_repetition_are_read() -> None:
     tree = {"class_name": "SingleEpochTreeAggregationDpEvent", "noise_multiplier": 8.83, "step_counts": [1600, 4]}
-    assert [phase.steps for phase in dp_event.read(tree).phases] == [1600, 4]
+    assert [phase.steps for phase in dp_event.read(tree).phases] == [1600], "a record is in one of the trees"
+    assert [phase.steps for phase in dp_event.read(repeated(tree, 3)).phases] == [1600] * 3
     both = {"class_name": "ComposedDpEvent", "events": [GAUSSIAN, sampled(GAUSSIAN), {"class_name": "NoOpDpEvent"}]}
     assert [(phase.steps, phase.sampling) for phase in dp_event.read(repeated(both)).phases] == [
         (10, FULL), (10, Poisson(0.01)),
@@ -155,6 +156,10 @@ def test_a_tree_and_a_composition_inside_a_repetition_are_read() -> None:
         ({"class_name": "ComposedDpEvent", "events": 3}, "is not a list"),
         ({"class_name": "ComposedDpEvent", "events": [3]}, "no object with a class_name"),
         ({"class_name": "NoOpDpEvent"}, "spends nothing"),
+        (
+            {"class_name": "SingleEpochTreeAggregationDpEvent", "noise_multiplier": 5, "step_counts": []},
+            "SingleEpochTreeAggregationDpEvent.step_counts=",
+        ),
         ({"class_name": "ZCDpEvent", "rho": 0.1, "xi": 0.2}, "with xi = 0"),
         ({"class_name": "RandomizedResponseDpEvent", "noise_parameter": 2, "num_buckets": 3}, "not in \\(0, 1\\)"),
         ({"neighboring_relation": "SIDEWAYS", "event": GAUSSIAN}, "neighboring_relation=SIDEWAYS"),
@@ -163,6 +168,40 @@ def test_a_tree_and_a_composition_inside_a_repetition_are_read() -> None:
 def test_what_is_no_event_is_refused(event: dict[str, Any], said: str) -> None:
     with pytest.raises(PlanError, match=said):
         dp_event.read(event)
+
+
+def test_a_record_is_in_one_tree_of_an_epoch() -> None:
+    """dp_accounting 0.6.0: "each record occurs at most once across all trees"; a composition of all four was certified
+    to cost 3.2332 or more."""
+    event = {"class_name": "SingleEpochTreeAggregationDpEvent", "noise_multiplier": 5, "step_counts": [7, 3, 7, 7]}
+    bound = accounting.epsilon(dp_event.read({"neighboring_relation": "REPLACE_SPECIAL", "event": event}), 1e-6)
+    alone = accounting.epsilon(Plan((Phase(Gaussian(5 / 3**0.5), FULL, 1),), adjacency=ZERO_OUT), 1e-6)
+    assert bound.value == pytest.approx(alone.value, rel=1e-9) and bound.value == pytest.approx(1.50977, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (
+            {**sampled(GAUSSIAN), "count": 1000},
+            "^PoissonSampledDpEvent has no field count: sampling_probability, event",
+        ),
+        ({**GAUSSIAN, "sensitivity": 5}, "^GaussianDpEvent has no field sensitivity: noise_multiplier"),
+        ({**GAUSSIAN, "neighboring_relation": "REPLACE_ONE", "event": GAUSSIAN}, "^GaussianDpEvent has no field event"),
+        (repeated({**GAUSSIAN, "neighboring_relation": "REPLACE_ONE"}), "has no field neighboring_relation"),
+        ({"neighboring_relation": "REPLACE_ONE", "event": GAUSSIAN, "count": 3}, "has no field count"),
+        ({"class_name": "ComposedDpEvent", "events": [GAUSSIAN], "count": 3}, "^ComposedDpEvent has no field count"),
+        ({"class_name": "NoOpDpEvent", "event": GAUSSIAN}, "^NoOpDpEvent has no field event"),
+    ],
+)
+def test_what_an_event_says_besides_its_fields_is_refused(event: dict[str, Any], said: str) -> None:
+    with pytest.raises(PlanError, match=said):
+        dp_event.read(event)
+
+
+def test_every_event_that_is_read_has_its_fields_listed_and_modules_may_be_named() -> None:
+    assert set(dp_event._FIELDS) >= {*dp_event._READ, *dp_event._DRAWN}
+    assert dp_event.read({**GAUSSIAN, "module_name": "dp_accounting.dp_event"}).only_phase.mechanism == Gaussian(1.1)
 
 
 def test_events_that_are_nested_without_end_are_refused() -> None:
