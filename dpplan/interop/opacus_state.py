@@ -8,9 +8,9 @@ import io
 import math
 import pickle
 import pickletools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from dpplan.accounting.plan_pairs import sampled_gaussians
 from dpplan.adjacency import REPLACE_ONE
@@ -25,6 +25,7 @@ from dpplan.sampling import Poisson
 MOST_BYTES = 20_000_000
 MOST_PARTS = 1_000_000  # of a pickle, looked at in a second or two; a row of a history is some ten of them
 ENDINGS = (".pkl", ".pickle")
+HOLDERS = ("privacy_accountant_state_dict", "accountant_state")  # keys of a state inside what holds more
 _PLACES = ("PUT", "BINPUT", "LONG_BINPUT")
 
 
@@ -82,7 +83,7 @@ def rounding(plan: Plan) -> dict[str, Any]:
     }
 
 
-class _NoClasses(pickle.Unpickler):
+class _PlainData:
     """Numbers, words, lists, tuples and dictionaries; whatever names a class or a function is refused.
 
     But for OrderedDict, which Opacus's state is: an empty dictionary takes its place, and what follows fills it.
@@ -92,6 +93,41 @@ class _NoClasses(pickle.Unpickler):
         if (module_name, global_name) == ("collections", "OrderedDict"):
             return _emptied
         raise PlanError(f"it names {module_name}.{global_name}, and nothing that a file names is loaded here.")
+
+
+class _NoClasses(_PlainData, pickle.Unpickler):
+    """What it holds."""
+
+
+class _NothingTwice(_PlainData, pickle._Unpickler):
+    """The same by Python's own unpickler in Python, whose dictionaries can be watched as they are filled: PlanError for
+    a key that is given twice. Of two histories the last would be counted alone, and the first was spent as well."""
+
+    stack: list[Any]
+    pop_mark: Callable[[], list[Any]]
+
+    def fill(self, held: dict[Any, Any], items: list[Any]) -> None:
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if key in held:
+                raise PlanError(f"it gives the key {show(key)} twice.")
+            held[key] = value
+
+    def set_item(self) -> None:
+        items = [self.stack.pop(), self.stack.pop()]
+        self.fill(self.stack[-1], items[::-1])
+
+    def set_items(self) -> None:
+        items = self.pop_mark()
+        self.fill(self.stack[-1], items)
+
+    def make(self) -> None:
+        items, held = self.pop_mark(), dict[Any, Any]()
+        self.fill(held, items)
+        self.stack.append(held)
+
+    dispatch: ClassVar[dict[int, Any]] = {
+        **pickle._Unpickler.dispatch, pickle.SETITEM[0]: set_item, pickle.SETITEMS[0]: set_items, pickle.DICT[0]: make,
+    }  # fmt: skip
 
 
 def _emptied() -> dict[Any, Any]:
@@ -111,6 +147,7 @@ def read_pickle(file: Path) -> dict[str, Any]:
     try:
         _look_at(raw)
         content = _NoClasses(io.BytesIO(raw)).load()
+        _NothingTwice(io.BytesIO(raw)).load()
     except PlanError as error:
         raise PlanError(f"{file}: {error} Save accountant.state_dict() as JSON.") from None
     except Exception:  # what a broken pickle raises is anybody's guess
@@ -135,11 +172,19 @@ def state_in(content: object, file: Path) -> dict[str, Any]:
     if isinstance(content, list | tuple) and content and all(isinstance(row, list | tuple) for row in content):
         content = {"history": content}  # the rows alone, as accountant.history is
     if isinstance(content, Mapping):
-        for held in (content, content.get("privacy_accountant_state_dict"), content.get("accountant_state")):
-            if isinstance(held, Mapping) and isinstance(held.get("history"), list | tuple):
-                if not held["history"]:
-                    raise PlanError(f"{file}: its history is empty, so that nothing was spent. Leave it out.")
-                return {"history": [_row(row, at, file) for at, row in enumerate(held["history"], 1)]}
+        histories = [
+            [_row(row, at, file) for at, row in enumerate(held["history"], 1)]
+            for held in (content, *map(content.get, HOLDERS))
+            if isinstance(held, Mapping) and isinstance(held.get("history"), list | tuple)
+        ]
+        if any(each != histories[0] for each in histories):
+            raise PlanError(
+                f"{file}: holds more than one history. Save accountant.state_dict() as JSON, and name that."
+            )
+        if histories and not histories[0]:
+            raise PlanError(f"{file}: its history is empty, so that nothing was spent. Leave it out.")
+        if histories:
+            return {"history": histories[0]}
     raise PlanError(f"{file}: holds no history of an accountant: rows of noise multiplier, sample rate and steps.")
 
 

@@ -86,7 +86,10 @@ def _from_json(text: str, file: Path) -> Iterator[Written]:
     except RecursionError:
         raise PlanError(f"{file}: is nested too deeply to be read. {_EXAMPLES['.json']}") from None
     if isinstance(items, _Pairs):  # what an accountant of Opacus saves
-        items = dict(items).get("history")
+        once = dict(items)
+        if len(once) < len(items):  # of two histories, both were spent
+            raise PlanError(f"{file}: gives a key twice, of {', '.join(once)}. Leave one out.")
+        items = once.get("history")
     for number, item in enumerate(items if isinstance(items, list) and not isinstance(items, _Pairs) else [None], 1):
         triple = _opacus(item)
         if triple is None and not isinstance(item, _Pairs):

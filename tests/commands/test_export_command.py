@@ -104,6 +104,14 @@ def test_calls_that_make_no_sense(capsys: pytest.CaptureFixture[str], words: lis
     ("name", "raw", "said"),
     [
         ("event.json", b'{"class_name": "os.system"}', "class_name=system is no event"),
+        ("twice.json", GAUSSIAN.replace(b"}", b', "noise_multiplier": 9}'), "the key noise_multiplier is given twice"),
+        ("config2.json", BANDMF % b'"iterations": 3', "the key iterations is given twice"),
+        (
+            "state2.json",
+            b'{"accountant_state": {"history": [[1, 0.1, 9]], "history": [[9, 0.1, 9]]}}',
+            "the key history is given twice",
+        ),
+        ("bare2.json", b'{"history": [[1, 0.1, 9]], "history": [[9, 0.1, 9]]}', "gives a key twice, of history."),
         ("config.json", b'{"iterations": 3, "strategy": []}', "is not a list of numbers"),
         ("state.pkl", b"cos\nsystem\n(S'true'\ntR.", "nothing that a file names is loaded"),
         ("state.pt", b"nothing", "is no checkpoint"),

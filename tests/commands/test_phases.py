@@ -3,17 +3,19 @@
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
-from dpplan.adjacency import ZERO_OUT
+from dpplan.adjacency import REPLACE_ONE, ZERO_OUT
 from dpplan.commands.shared import phase_parsing, plan_files, recorded_runs
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.errors import PlanError, ReportError
+from dpplan.mechanism import Gaussian
 from dpplan.open_noise import Opening
-from dpplan.plan import Plan, Settings
+from dpplan.plan import Phase, Plan, Settings
 from dpplan.sampling import Poisson
 
 Run = Callable[..., CompletedProcess[str]]
@@ -386,9 +388,31 @@ def test_what_is_open_of_a_plan_is_so_after_an_earlier_run(tmp_path: Path) -> No
 REMEMBERED = '{"history": [[1.1, 0.01, 500], [2.0, 0.05, 20]], "mechanism": "rdp"}'
 
 
-@pytest.mark.parametrize(
-    "content", [REMEMBERED, f'{{"accountant_state": {REMEMBERED}}}', "[[1.1, 0.01, 500], [2.0, 0.05, 20]]"]
-)
+HELD = [REMEMBERED, f'{{"accountant_state": {REMEMBERED}}}', "[[1.1, 0.01, 500], [2.0, 0.05, 20]]"]
+
+
+@pytest.mark.parametrize("content", HELD)
+def test_what_an_accountant_of_opacus_remembers_is_of_examples(content: str, tmp_path: Path) -> None:
+    """It adds up with users' examples that are drawn one by one, as Opacus draws them, and with no users that are drawn
+    whole; under replace-one it is the same mechanism, at the sensitivity that it has there."""
+    file, other = tmp_path / "state.json", tmp_path / "other.yaml"
+    file.write_text(content, encoding="utf-8")
+    other.write_text(f"unit: user\n{EARLIER}", encoding="utf-8")
+    run = Settings(noise_multiplier=5.0, sample_rate=0.5, steps=2)
+    whole = PlanArguments(run.with_(unit="user"), spent=(str(file),))
+    for told in (whole, replace(whole, files=(str(file),), settings=Settings(unit="user"), spent=()),
+                 PlanArguments(Settings(), (), (str(other),), (str(file),))):  # fmt: skip
+        found = plan_files.parse(told)
+        assert found.plan is None and "which draws and clips examples" in found.problems[0]
+    assert "which draws and clips examples" in plan_files.spent_alone((str(file),), Settings(unit="user"))[1][0]
+    one_by_one = plan_files.parse(replace(whole, settings=run.with_(unit="user", max_per_user=3)))
+    assert one_by_one.plan is not None and one_by_one.plan.max_per_user == 3
+    replaced = plan_files.parse(replace(whole, settings=run.with_(adjacency=REPLACE_ONE)))
+    assert replaced.plan is not None and replaced.plan.adjacency == REPLACE_ONE
+    assert replaced.plan.phases[0] == Phase(Gaussian(1.1), Poisson(0.01), 500)
+
+
+@pytest.mark.parametrize("content", HELD)
 def test_what_an_accountant_of_opacus_remembers_is_poisson_however_the_run_after_it_is_drawn(
     content: str, tmp_path: Path
 ) -> None:

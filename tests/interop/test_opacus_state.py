@@ -16,6 +16,10 @@ from dpplan.plan import Plan, Settings
 STATE = {"history": [(1.1, 0.01, 1000), (2.0, 0.05, 200)], "mechanism": "rdp"}
 
 
+KEY = b"X\x07\x00\x00\x00history]("
+ROW = b"G?\xf0\x00\x00\x00\x00\x00\x00G?\xb9\x99\x99\x99\x99\x99\x9aK\x0a\x87"  # (1.0, 0.1, 10)
+
+
 class Malicious:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.mkdir, ("made-by-a-pickle",)
@@ -73,6 +77,35 @@ def test_the_state_that_opacus_keeps_in_order_is_read_and_nothing_else_is_called
     file.write_bytes(b"ccollections\nOrderedDict.fromkeys\n.")
     with pytest.raises(PlanError, match="it names"):
         opacus_state.read_pickle(file)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\x80\x04}(" + KEY + ROW + ROW + b"e" + KEY + ROW + b"eu.",  # SETITEMS
+        b"\x80\x04}" + KEY + ROW + ROW + b"es" + KEY + ROW + b"es.",  # SETITEM
+        b"\x80\x04(" + KEY + ROW + ROW + b"e" + KEY + ROW + b"ed.",  # DICT
+        b"\x80\x04ccollections\nOrderedDict\n)R" + KEY + ROW + ROW + b"es" + KEY + ROW + b"es.",
+    ],
+)
+def test_a_history_that_a_pickle_gives_twice_is_refused(tmp_path: Path, raw: bytes) -> None:
+    assert len(pickle.loads(raw)["history"]) == 1, "the first, of two rows, is lost without a word"
+    (tmp_path / "state.pkl").write_bytes(raw)
+    with pytest.raises(PlanError, match=r"state\.pkl: it gives the key history twice"):
+        opacus_state.read_pickle(tmp_path / "state.pkl")
+
+
+def test_of_two_histories_none_is_taken_for_all(tmp_path: Path) -> None:
+    other = {"history": [(100.0, 0.01, 1000)]}
+    for content in (
+        {"privacy_accountant_state_dict": STATE, **other},
+        {"privacy_accountant_state_dict": STATE, "accountant_state": other},
+        {"accountant_state": STATE, "history": []},
+    ):
+        with pytest.raises(PlanError, match="holds more than one history"):
+            opacus_state.state_in(content, tmp_path)
+    same = opacus_state.state_in({"accountant_state": STATE, "history": STATE["history"]}, tmp_path)
+    assert same["history"] == [[1.1, 0.01, 1000], [2.0, 0.05, 200]]
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ from dpplan.checks import show
 from dpplan.errors import MissingExtra, PlanError
 from dpplan.interop import dp_event, jax_plan, opacus_state
 from dpplan.mechanism import kind_of
-from dpplan.plan import Plan
+from dpplan.plan import Plan, Settings
 from dpplan.recipe.phases import Written
 from dpplan.recipe.plan_file import PlanFile
 from dpplan.sampling import Poisson
+from dpplan.units import UNITS_CONVERTED
 
 MOST_BYTES = 20_000_000
 TORCH_ENDINGS = (".pt", ".pth", ".ckpt", ".tar")
-_STATES = ("accountant_state", "privacy_accountant_state_dict")
 
 
 def _json(path: Path) -> Any:
@@ -27,6 +27,24 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_bytes()) if path.stat().st_size <= MOST_BYTES else None
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def _given_once(path: Path) -> Any:
+    """What a JSON file holds that was seen to be one. Raises PlanError for a key that is given twice: which of the two
+    was meant, nobody can tell."""
+
+    def whole(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict[str, Any]()
+        for key, value in pairs:
+            if key in found:
+                raise PlanError(f"{path}: the key {show(key)} is given twice. Leave one out.")
+            found[key] = value
+        return found
+
+    try:
+        return None if _json(path) is None else json.loads(path.read_bytes(), object_pairs_hook=whole)
+    except RecursionError:
+        raise PlanError(f"{path}: is nested too deeply to be read.") from None
 
 
 def _reader(content: object) -> Callable[[Mapping[str, Any]], Plan] | None:
@@ -40,7 +58,7 @@ def is_plan(path: Path) -> bool:
 
 def read_plan(path: Path) -> PlanFile:
     """The plan of such a file. Raises PlanError with all that is wrong."""
-    content = _json(path)
+    content = _given_once(path)
     reader = _reader(content)
     assert reader is not None  # is_plan was asked
     try:
@@ -57,7 +75,7 @@ def is_state(path: Path) -> bool:
     if path.suffix.lower() in (*opacus_state.ENDINGS, *TORCH_ENDINGS):
         return True
     content = _json(path)
-    return isinstance(content, dict) and any(key in content for key in _STATES)
+    return isinstance(content, dict) and any(key in content for key in opacus_state.HOLDERS)
 
 
 def is_foreign(path: Path) -> bool:
@@ -67,7 +85,11 @@ def is_foreign(path: Path) -> bool:
 
 def phases(path: Path) -> Iterator[Written]:
     """What the accountant remembers, written as it would be typed: batches by Poisson sampling, which it counts,
-    whatever is said of another run. Raises PlanError where it is no such state."""
+    whatever is said of another run. Raises PlanError where it is no such state.
+
+    A row is how the examples were drawn, and noise over their clip norm, and so one mechanism, which has a figure under
+    every relation between neighbours: a plan for replace-one takes it with the sensitivity that it has there.
+    """
     for number, row in enumerate(_state(path)["history"], 1):
         values = zip(("sigma", "q", "steps"), map(show, row), strict=True)
         yield Written(f"{path}, phase {number}", (*values, ("sampling", Poisson.kind)))
@@ -83,6 +105,17 @@ def drawn_otherwise(files: Iterable[str], sampling: str) -> list[str]:
         for file in files
         if "=" not in file and file.strip() and (is_state(Path(file)) or _is_history(_json(Path(file))))
     ]
+
+
+def of_examples(path: Path, shared: Settings) -> None:
+    """Raises PlanError for such a state, or its rows, in a plan for users that are drawn and clipped whole: Opacus
+    draws and clips examples. Users' examples drawn one by one (max_per_user) are what it did."""
+    if shared.unit == "user" and shared.max_per_user is None and (is_state(path) or _is_history(_json(path))):
+        raise PlanError(
+            f"{path}: is what an accountant of Opacus remembers, which draws and clips examples, and the plan is for "
+            f"users, drawn and clipped whole: {UNITS_CONVERTED}. Where each of its examples was all of one user, type "
+            "what ran: --spent sigma=1.1,q=0.01,steps=1000."
+        )
 
 
 def _is_history(content: object) -> bool:
@@ -102,4 +135,4 @@ def _state(path: Path) -> dict[str, Any]:
                 raise
             raise MissingExtra(f"{path}: a checkpoint of torch", "train") from None
         return opacus_state.state_in(foreign_accountant_state.content(path), path)
-    return opacus_state.state_in(_json(path), path)
+    return opacus_state.state_in(_given_once(path), path)

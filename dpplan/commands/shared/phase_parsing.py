@@ -114,6 +114,7 @@ def _written(given: Iterable[str], name: str, unread: list[str], shared: Setting
             if not path.suffix and not path.exists():
                 instead = bundled.instead_of(path) or f" A phase can be typed, too: {_TYPED}."
                 raise UsageError(f"{text}: no such file or folder.{instead}")
+            foreign_files.of_examples(path, shared)
             if foreign_files.is_state(path):
                 yield from foreign_files.phases(path)
             else:
