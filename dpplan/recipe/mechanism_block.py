@@ -102,7 +102,7 @@ def read(line: int, node: Any, path: str, context: PhaseContext, found: plan_nod
         elif key not in ("kind", STRATEGY):
             values[key] = plan_nodes.setting(child, at, f"{path}.{key}", types[key], found)
     if SCALE in others:
-        values |= {EPSILON: _of_scale(others[SCALE], path, values, found)}
+        values |= {EPSILON: _of_scale(others[SCALE], path, (values, kind, context), found)}
     elif others:
         values |= {"noise_multiplier": _of_release(others, path, (context.shared, "noise_multiplier" in values), found)}
     if context.query is not None:
@@ -177,9 +177,18 @@ def _of_release(
         return 1.0
 
 
-def _of_scale(scale: tuple[Any, int], path: str, values: Mapping[str, Any], found: plan_nodes.PlanProblems) -> float:
-    """The ε of Laplace noise of this scale, rounded up: how far a record moves the number, over the scale."""
-    (given, line), reach = scale, values.get("sensitivity", 1)
+def _of_scale(
+    scale: tuple[Any, int],
+    path: str,
+    beside: tuple[Mapping[str, Any], str, PhaseContext],
+    found: plan_nodes.PlanProblems,
+) -> float:
+    """The ε of Laplace noise of this scale, rounded up: how far a record, or a user, moves the number, over the scale.
+    Beside a query the number is its answer, whose sensitivity follows. beside: the settings, the kind, the phase."""
+    (given, line), (values, kind, context) = scale, beside
+    reach = values.get("sensitivity", 1)
+    if context.query is not None:
+        reach = query_block.reach(context.query, kind, context.shared)
     if "epsilon" in values:
         found.add(line, f"{path}.{SCALE} and epsilon say the same thing in two ways. Leave one out.")
     elif given is not None and not (is_number(given) and 0.0 < given < math.inf):

@@ -1,8 +1,10 @@
 """The query: block of a phase in a plan file, and what of the mechanism follows from it."""
 
+import math
 from typing import Any
 
 from dpplan.errors import UsageError
+from dpplan.mechanism import DiscreteLaplace
 from dpplan.plan import Settings
 from dpplan.query_sensitivity import BOUNDED, KINDS, Query, answered_by, settings
 from dpplan.recipe import plan_nodes
@@ -55,6 +57,18 @@ def _bounds(line: int, node: Any, path: str, found: plan_nodes.PlanProblems) -> 
         return {}
     low, high = (plan_nodes.number(each, line, path, float, found) for each in node.value)
     return {"low": low, "high": high}
+
+
+def reach(query: Query, kind: str, shared: Settings) -> float:
+    """How far one record or user moves the answer that such noise is added to, in its own units, rounded up; infinite
+    where that is beyond floats."""
+    try:
+        far = query.sensitivity(shared.adjacency, shared.unit, 1)
+        if kind == DiscreteLaplace.kind:
+            return math.ceil(far)
+        return far if far.is_integer() else math.nextafter(far, math.inf)
+    except ArithmeticError:
+        return math.inf
 
 
 def told(

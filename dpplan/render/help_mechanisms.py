@@ -11,10 +11,11 @@ it, of one release: the least noise_multiplier that gives them (the analytic Gau
 accounted like any other. With sampling they are those of a step that draws every record, and steps cost less. Exact.
 
 - laplace: epsilon, or noise_scale, the scale of the noise where a record moves the answer by 1: epsilon is
-1/noise_scale. Exact.
+1/noise_scale. Beside a query, the scale of the noise that is added to its answer, in units of the data: epsilon is how
+far a record (or user) moves the answer, over noise_scale. Exact.
 
 - discrete-laplace: epsilon and sensitivity (1), a whole number: two-sided geometric noise. Or noise_scale in place of
-epsilon, sensitivity/noise_scale. Exact.
+epsilon, sensitivity/noise_scale. Beside a query its sensitivity follows, and noise_scale is as of laplace. Exact.
 
 - discrete-gaussian: noise_scale, σ in e^(-k²/(2σ²)), and sensitivity (1), how far a record moves the one whole number;
 or differences, a list of how far it moves each of several; or l2_sensitivity, how far it moves several together. Exact

@@ -5,6 +5,7 @@ import json
 import math
 import re
 import types
+from fractions import Fraction
 from pathlib import Path
 
 import forked
@@ -268,6 +269,40 @@ def test_a_query_sets_noise_and_says_how_near_the_answer_is(tmp_path: Path) -> N
     assert "visits ±4.24 at 95 % mean: Laplace noise, standard error 2, sensitivity 0.4" in text
     content = json.loads(ran("epsilon", tmp_path / "plan.yaml", "--delta", "1e-6", "--accountant", "rdp", "--json"))
     assert [each["phase"] for each in content["accuracies"]] == ["visits", "phase 2", "phase 3"]
+
+
+@pytest.mark.parametrize(
+    ("shared", "query", "mechanism", "epsilon"),
+    [
+        ("unit: user", "kind: count, max_per_user: 3", "discrete-laplace, noise_scale: 10", "3/10"),
+        ("unit: user", "kind: count, max_per_user: 3", "laplace, noise_scale: 10", "3/10"),
+        ("adjacency: replace-one", "kind: histogram", "discrete-laplace, noise_scale: 10", "2/10"),
+        ("unit: example", "kind: sum, bounds: [0, 100]", "laplace, noise_scale: 200", "1/2"),
+        ("adjacency: replace-one", "kind: sum, bounds: [-20, 100]", "laplace, noise_scale: 200", "120/200"),
+        ("adjacency: zero-out", "kind: mean, bounds: [0, 1], n: 7", "laplace, noise_scale: 2", "1/14"),
+        ("unit: example", "kind: count", "laplace, noise_scale: 10", "1/10"),
+    ],
+)
+def test_beside_a_query_the_scale_of_noise_is_of_its_answer(
+    tmp_path: Path, shared: str, query: str, mechanism: str, epsilon: str
+) -> None:
+    """Laplace noise of scale b on what moves by Δ costs Δ/b, and not 1/b; its standard error is √2·b."""
+    text = f"{shared}\nphases: [{{query: {{{query}}}, mechanism: {{kind: {mechanism}}}}}]\n"
+    found = plan_file.read(written(tmp_path, text))
+    made, accuracy = found.plan.only_phase.mechanism, found.accuracies[0]
+    assert isinstance(made, Laplace | DiscreteLaplace) and accuracy is not None and accuracy.standard_error is not None
+    assert Fraction(epsilon) <= Fraction(made.epsilon) <= Fraction(epsilon) * (1 + Fraction(1, 2**50))
+    if isinstance(made, Laplace):
+        assert accuracy.standard_error == pytest.approx(2**0.5 * float(mechanism.rpartition(" ")[2]), rel=1e-12)
+
+
+def test_a_scale_beside_a_query_is_not_looked_for_in_other_units(tmp_path: Path) -> None:
+    text = "phases: [{name: c, query: {kind: sum, bounds: [0, 9]}, mechanism: {kind: laplace, noise_scale: 20}}]\n"
+    words = ("solve", written(tmp_path, text), "--target-eps", "1", "--delta", "1e-6", "--unknown")
+    assert "beside a query it is in units of the answer. Ask for epsilon" in " ".join(
+        ran(*words, "c.noise_scale", code=2).split()
+    )
+    assert "c.epsilon = 1" in ran(*words, "c.epsilon")
 
 
 ASKED = "{kind: mean, n: 100, bounds: [-5, 20], max_per_user: 2, standard_error: 2}"

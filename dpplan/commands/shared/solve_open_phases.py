@@ -130,6 +130,9 @@ def _checked(parsed: ParsedPlan, place: int, unknown: str) -> str | None:
     phase, (name, _, setting) = parsed.plan.phases[place], unknown.rpartition(".")
     noise = setting_of(type(phase.mechanism))
     known_settings = [each for each in (noise, STEPS, *phase_setting.known(phase, parsed.said[place])) if each]
+    if setting == phase_setting.SCALE and place < len(parsed.accuracies) and parsed.accuracies[place] is not None:
+        raise PlanError(f"unknown={unknown}: beside a query it is in units of the answer. Ask for epsilon: noise_scale "
+                        "is how far a record moves the answer, over it.")  # fmt: skip
     if setting in known_settings:
         return noise
     if why := phase_setting.refusal(phase, setting, parsed.said[place]):
