@@ -4,10 +4,10 @@ Its noise multiplier is over the length of the strategy's column, so that a step
 Gaussian of it; its q is the chance inside a group, and there are as many groups as bands. A strategy of one band is
 plain DP-SGD.
 
-jax_privacy 2.0 adds noise of noise_multiplier·‖strategy‖, column_normalize or not (execution_plan.py, `plan`). With
-it, each column of C is scaled to length 1, the last ones too (toeplitz.inverse_as_streaming_matrix), so that a step is
-a Gaussian of that product: its own dp_event says noise_multiplier, and is too small where ‖strategy‖ < 1. Without it
-the last columns are cut by the end of the run, and shorter.
+jax_privacy 2.0 adds noise of noise_multiplier·‖strategy‖, column_normalize or not (BandMFExecutionPlanConfig.plan).
+With it, each column of C is scaled to length 1, the last ones too (its Toeplitz module), so that a step is a Gaussian
+of that product: its own dp_event says noise_multiplier, and costs too little where ‖strategy‖ < 1. Without it the last
+columns are cut by the end of the run, and shorter.
 """
 
 import math
@@ -193,8 +193,9 @@ def _plan(content: Mapping[str, Any], rate: float, partition: str) -> Plan:
     examples = content.get("num_examples")
     try:
         mechanism = _mechanism(content)
-    except UsageError as error:  # a product beyond floats
-        raise PlanError([problem.replace("sigma=", "the noise added is ", 1) for problem in error.problems]) from None
+    except UsageError:  # a product beyond floats
+        noise = show(content["noise_multiplier"])
+        raise PlanError(f"noise_multiplier={noise} times the length of strategy is beyond floats.") from None
     steps = math.floor(content["iterations"])
     phase = Phase(mechanism, scheme, steps)
     return Plan(

@@ -309,6 +309,10 @@ PLAN alone is taken by {plan_alone}. Commands that have --phases take it as --ph
 too, and those that have --spent, as solve has, as --spent PLAN for what ran before. Epsilon and delta say of each phase
 what it costs alone, and what it adds at most to all the others.
 
+The state of an Opacus accountant adds up with any neighbours, its steps at the sensitivity that a record has there. It
+is of examples: with unit: user it takes max_per_user. What JAX Privacy and dp_accounting write is of examples, too, and
+for the neighbours that it names.
+
 What can be released, with its settings: dpplan help mechanisms.
 
 A phase without sampling is for all records, and without steps it is one release. With sampling (kind, sample_rate or
