@@ -197,6 +197,12 @@ def _plan(content: Mapping[str, Any], rate: float, partition: str) -> Plan:
         noise = show(content["noise_multiplier"])
         raise PlanError(f"noise_multiplier={noise} times the length of strategy is beyond floats.") from None
     steps = math.floor(content["iterations"])
+    if own and isinstance(mechanism, ToeplitzNoise):
+        raise PlanError(
+            f"iterations={steps} with {bands} bands: the end of the run cuts its last columns, and no theorem is known "
+            "here for that where partition_type=INDEPENDENT. Count the run that this one is the beginning of, and that "
+            f"costs no less: iterations={-(-steps // bands) * bands}."
+        )
     phase = Phase(mechanism, scheme, steps)
     return Plan(
         (phase,), adjacency=ADD_REMOVE if own else ZERO_OUT, examples=None if examples is None else int(examples)

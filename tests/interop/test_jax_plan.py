@@ -85,6 +85,13 @@ def test_a_cyclic_plan_that_ends_within_a_turn_comes_back_as_it_was() -> None:
     assert theirs.upper == pytest.approx(ours.upper, rel=1e-12)
 
 
+def test_groups_of_the_records_own_draw_are_known_where_no_column_is_cut() -> None:
+    for steps, column_normalize in ((402, False), (401, True)):
+        change = {"iterations": steps, "partition_type": "INDEPENDENT", "column_normalize": column_normalize}
+        read = jax_plan.read(GOOD | change)
+        assert read.adjacency == ADD_REMOVE and read.only_phase.sampling == CyclicPoisson(0.1, 2, "own")
+
+
 def test_what_has_no_effect_on_the_figure_has_none() -> None:
     beside = {"l2_clip_norm": 5, "normalize_by": 10, "rescale_to_unit_norm": False, "noise_seed": None, "delta": None}
     for dtype in ("float32", "numpy.float64", "<class 'jax.numpy.float32'>"):
@@ -119,6 +126,7 @@ def test_every_key_is_read(key: str) -> None:
         ({"normalize_by": -1}, "normalize_by=-1 is not a positive number"),
         ({"column_normalize": 1}, "column_normalize=1 is not true or false"),
         ({"iterations": 1}, "it has no more bands than steps"),
+        ({"iterations": 401, "partition_type": "INDEPENDENT"}, "costs no less: iterations=402"),
         ({"strategy": [0.0, 1.0]}, "the first number is 0 or beyond floats"),
         ({"strategy": [1.0, 1e300]}, "has a number of 1e\\+100 or more"),
     ],
