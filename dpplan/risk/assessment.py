@@ -8,6 +8,7 @@ data succeeds with at most TPR(κ) with it.
 """
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import field
 from functools import partial
@@ -34,8 +35,9 @@ PRIOR, FPR, BASELINE, MU_DELTA = 0.5, 0.01, 0.01, 1e-5
 LOOKED = (0.0, *first_looks())
 FARTHER = tuple(LOOKED[-1] * 1.25**k for k in range(1, 13))
 PLACES, CLOSE = 400, 3e-5
-ABSOLUTE = 1e-13  # of normal tails, of a chord and a tangent between numbers of size 1
-MOST_MU = 1e3
+ABSOLUTE = 1e-13  # of a figure between 0 and 1, by a few operations with numbers of size 1
+LEAST_MU, MOST_MU = 1e-12, 1e3
+TINY = sys.float_info.min
 LEAST_LOOKED = 0.05  # from which x on a rate is held against another proof of δ, beside 0 itself
 LEAST_GAIN = 1e-9  # over guessing, below which a quotient of gains is one of roundings
 
@@ -215,8 +217,8 @@ def _posterior(rate: Figure, prior: float, fpr: float) -> Figure:
 def smallest_mu(source: Source, delta: float) -> float | None:
     """A μ, near the least one, with δ(x) <= δ_μ(x) + `delta` for all real x and both directions. None if none is found.
 
-    Between two places both sides are convex in a = e^x: δ lies below its chord, δ_μ above its tangents, and the chord
-    less the larger tangent is concave with one kink, so that three values bound it. Beyond the last place δ is below
+    Between two places both sides are convex in a = e^x: δ lies below its chord, δ_μ above its tangents. What floats are
+    off is relative to each, so that a δ₀ far below 1e-13 still gets a μ near the least. Beyond the last place δ is below
     `delta`. It is enough to look at x >= 0: the other half follows with δ₀(-x) = 1 - e^(-x)·(1 - δ₁(x)).
 
     What the places ask for by themselves no μ undercuts; stretches are halved where a μ hardly above that is not yet
@@ -227,7 +229,7 @@ def smallest_mu(source: Source, delta: float) -> float | None:
         return None
     if profile.upper[0] <= delta:
         return 0.0
-    least = 1e-6
+    least = LEAST_MU
     while True:
         least = _first_mu(partial(profile.fits_at_places, delta), least)
         if least >= MOST_MU:
@@ -248,13 +250,13 @@ def _first_sampled(source: Source, delta: float) -> "_Sampled | None":
     places = np.array((*LOOKED, *FARTHER))
     if source.level is not None and source.level[0] <= FARTHER[-1] and source.level[1] <= delta:
         places = np.append(places[places < source.level[0]], source.level[0])
-        return _Sampled(places, np.exp(places), _uppers(source, places, delta))
+        return _Sampled(places, _uppers(source, places, delta))
     uppers = _uppers(source, places, delta)
     beyond = np.flatnonzero((uppers <= outward.down(delta, outward.MANY)) & (places >= 1.0))
     if not len(beyond):
         return None
     kept = slice(0, beyond[0] + 1)
-    return _Sampled(places[kept], np.exp(places[kept]), uppers[kept])
+    return _Sampled(places[kept], uppers[kept])
 
 
 def _uppers(source: Source, places: Array, delta: float) -> Array:
@@ -277,42 +279,56 @@ def _first_mu(fits: Callable[[float], bool], low: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Sampled:
-    """Upper ends of the larger δ of both directions at ascending x >= 0, and e^x."""
+    """Upper ends of the larger δ of both directions at ascending x >= 0."""
 
     x: Array
-    a: Array
     upper: Array
 
     def halved(self, source: Source, chosen: Array, delta: float) -> "_Sampled":
         """With a place more in the middle of each chosen stretch."""
         middles = 0.5 * (self.x[:-1] + self.x[1:])[chosen]
         at, more = np.flatnonzero(chosen) + 1, _uppers(source, middles, delta)
-        return _Sampled(
-            np.insert(self.x, at, middles), np.insert(self.a, at, np.exp(middles)), np.insert(self.upper, at, more)
-        )
+        return _Sampled(np.insert(self.x, at, middles), np.insert(self.upper, at, more))
 
-    def _of_gaussian(self, mu: float) -> tuple[Array, Array]:
-        """δ_μ at the places, and its derivative in a."""
+    def _of_gaussian(self, mu: float) -> tuple[Array, Array, Array]:
+        """P and e^x·Q of the event at each place whose difference is δ_μ, and how far they may be off, relative.
+
+        With s = x/μ + μ/2, the place in units of the noise: s is off by 3 units of itself, which moves the logarithm of
+        a tail by 3·s·(s + 1); it is good to a few units of s²/2 by itself; x is added to it; exp takes 4 units.
+        """
         first = np.exp(log_normal_tails(self.x / mu - 0.5 * mu))
-        second = np.exp(log_normal_tails(self.x / mu + 0.5 * mu))
-        return first - self.a * second, -second
+        second = np.exp(self.x + log_normal_tails(self.x / mu + 0.5 * mu))  # at most the first, where Q underflows
+        off = outward.UNIT * (64.0 + 16.0 * (self.x / mu + 0.5 * mu) ** 2 + 8.0 * self.x)
+        return first, second, off
 
     def fits_at_places(self, delta: float, mu: float) -> bool:
         """Whether δ_μ + `delta` is proven to lie above δ at each place."""
-        own, fall = self._of_gaussian(mu)
-        room = outward.down(delta, outward.MANY) - 4.0 * outward.UNIT * self.a * -fall - ABSOLUTE
-        return bool(np.all(self.upper <= own + room))
+        first, second, off = self._of_gaussian(mu)
+        room = _room(delta, self.upper) - off * (first + second)
+        return bool(np.all(self.upper <= (first - second) + room))
 
     def fits_between(self, delta: float, mu: float) -> Array:
-        """Whether it is from each place to the next, [stretch]."""
-        own, fall = self._of_gaussian(mu)
-        width = np.diff(self.a)
-        # The kink: where the tangents from either end meet, as a share of the way.
-        bend = (fall[1:] - fall[:-1]) * width
-        rise = own[1:] - own[:-1] - fall[:-1] * width
-        share = np.clip(1.0 - np.divide(rise, bend, out=np.full_like(bend, 0.5), where=bend > 0.0), 0.0, 1.0)
-        above = np.maximum(own[:-1] + fall[:-1] * share * width, own[1:] - fall[1:] * (1.0 - share) * width)
-        chord = self.upper[:-1] + (self.upper[1:] - self.upper[:-1]) * share
-        room = outward.down(delta, outward.MANY) - 4.0 * outward.UNIT * self.a[1:] * -fall[:-1] - ABSOLUTE
-        ends = (self.upper[:-1] <= own[:-1] + room) & (self.upper[1:] <= own[1:] + room)
-        return np.asarray((chord <= above + room) & ends)
+        """Whether it is from each place to the next, [stretch].
+
+        The chord of δ less either tangent is linear in a = e^x, so that the lesser of the two is nowhere above any
+        weighted mean of them, and that is largest at an end. The weight is about that of the least such bound; any will
+        do. Of the tangents the slope is -Q, and what they fall from end to end is e^x·Q times e^Δx - 1 or 1 - e^-Δx.
+        """
+        first, second, off = self._of_gaussian(mu)
+        own, step = first - second, np.diff(self.x)
+        ahead, behind = second[:-1] * np.expm1(step), -second[1:] * np.expm1(-step)
+        bend, before, after = ahead - behind, self.upper[:-1], self.upper[1:]
+        weight = np.divide(before - after - behind, bend, out=np.full_like(bend, 0.5), where=bend > 0.0)
+        weight = np.clip(weight, 0.0, 1.0)
+        rest = 1.0 - weight
+        at_start = weight * (before - own[:-1]) + rest * (before - own[1:] - behind)
+        at_end = weight * (after - own[:-1] + ahead) + rest * (after - own[1:])
+        sizes = weight * off[:-1] * (first + second)[:-1] + rest * off[1:] * (first + second)[1:]
+        sizes += np.maximum(off[:-1], off[1:]) * (weight * ahead + rest * behind)
+        room = _room(delta, np.maximum(before, after)) - sizes
+        return np.asarray((at_start <= room) & (at_end <= room))
+
+
+def _room(delta: float, uppers: Array) -> Array:
+    """δ₀ without what sums with these numbers may be off, and what floats near 0 lose."""
+    return np.asarray(outward.down(delta, outward.MANY) - outward.FEW * uppers - 4.0 * TINY)

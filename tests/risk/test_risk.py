@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from functools import cache
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ from dpplan.accounting.exact.proven_deltas import KNOWN, Width
 from dpplan.adjacency import named
 from dpplan.mechanism import DiscreteLaplace
 from dpplan.plan import Phase, Plan, Settings
-from dpplan.risk.assessment import posterior, stated_delta
+from dpplan.risk.assessment import posterior, smallest_mu, stated_delta
 from dpplan.risk.regret import regret_above
 from dpplan.risk.trade_off import implied
 from dpplan.sampling.poisson import Poisson
@@ -221,6 +222,29 @@ def test_a_stated_delta_can_be_left_out_and_not_a_part_of_it(epsilon, delta):
     assert np.any(rest > [gaussian_delta(mu * (1.0 - 1e-3), each) for each in x])
     for less in (math.nextafter(delta, 0.0), delta / 2):
         assert risk.assess(source, risk.AttackQuestion(mu_delta=less)).mu is None
+
+
+@pytest.mark.parametrize("spare", [1e-13, 1e-14, 1e-30, 1e-300])
+@pytest.mark.parametrize("mu", [1e-9, 6.3e-5, 1.0, 10.0])
+def test_a_tiny_delta_makes_no_mu_much_larger(mu, spare):
+    """What numbers may be off is relative to them: an absolute allowance above δ₀ asked for up to 2000 times as much.
+    The least differs from μ by 2.6 δ₀ at most: at ε = 0, or μ²/2, δ grows with μ as the normal density does."""
+    found = smallest_mu(risk.source_of_gdp(mu), spare)
+    assert mu * (1.0 - 1e-9) - 2.6 * spare <= found <= mu * 1.011
+
+
+def test_rounding_never_makes_a_mu_too_small():
+    """At a δ₀ as small as roundings are, the μ that is found still dominates the profile, in 60 digits."""
+    for mu, spare in ((1e-6, 1e-15), (0.3, 1e-16), (3.0, 1e-17)):
+        found = smallest_mu(risk.source_of_gdp(mu), spare)
+        with mpmath.workdps(60):
+            for k in range(40):
+                x = mpmath.mpf(k) * mu * (mu + 8) / 30
+                own, told = (
+                    mpmath.ncdf(m / 2 - x / m) - mpmath.exp(x) * mpmath.ncdf(-m / 2 - x / m)
+                    for m in (mpmath.mpf(mu), mpmath.mpf(found))
+                )
+                assert own <= told + spare
 
 
 def gaussian_delta(mu, epsilon):
