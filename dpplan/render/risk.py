@@ -101,9 +101,9 @@ def rows(found: "Assessment", plan: Plan | None, names: Sequence[str] = (), pain
     else:
         yield from plan_rows.sentence("assumes", source.assumes)
     yield ""
-    yield from wrapped(for_an_officer(found), indent=2)
+    yield from wrapped(for_an_officer(found, plan), indent=2)
     yield ""
-    yield from wrapped(for_a_person(found), indent=2)
+    yield from wrapped(for_a_person(found, plan), indent=2)
 
 
 def _wide(found: "Assessment") -> str:
@@ -124,28 +124,68 @@ def _wide(found: "Assessment") -> str:
     return f"what attackers can be proven to reach lies below the figures above: {widest}{other}. --json has both ends."
 
 
-def for_an_officer(found: "Assessment") -> str:
-    """One sentence with the numbers filled in, which claims no more than is proven."""
-    said = _counted(found)
+class _Protected(NamedTuple):
+    """Whom the figures are for, as two people are told: an `one`. officer, person: what is protected, for either; but:
+    what of it the attacker does not know. others: several of them, up to "not used"; those: that were. several: what
+    somebody with more than one is told."""
+
+    one: str
+    others: str
+    those: str
+    officer: str
+    person: str
+    but: str
+    several: str = ""
+
+
+_SEVERAL = "several records is protected less: see --unit user, for all of theirs together."
+_EXAMPLE = _Protected(
+    "example", "examples that were", "that were", "one example", "one example of yours",
+    "whether that example was used", f" Who gave {_SEVERAL}",
+)  # fmt: skip
+_STATED = _Protected(
+    "such unit", "such units that were", "that were", "one of whatever unit that figure is for",
+    "one of whatever unit that figure is for, an example of yours or all that you gave", "whether that was used",
+    f" If it is one example, who gave {_SEVERAL}",
+)  # fmt: skip
+
+
+def _protected(plan: Plan | None) -> _Protected:
+    """The unit of a plan; of what is stated without one, whatever was meant."""
+    if plan is None:
+        return _STATED
+    if plan.privacy_unit != "user":
+        return _EXAMPLE
+    most = plan.max_per_user
+    theirs = "all of theirs" if most is None else f"at most {most} examples"
+    yours = "all that you gave" if most is None else f"all that you gave, if that is at most {most} examples"
+    but = "whether your data was used"
+    return _Protected("user", "users whose data was", "whose data was", f"one user with {theirs}", yours, but)
+
+
+def for_an_officer(found: "Assessment", plan: Plan | None = None) -> str:
+    """A few sentences with the numbers filled in, which claim no more than is proven. plan: whose unit is protected."""
+    said, whom = _counted(found), _protected(plan)
     sure = up(100.0 * found.posterior.upper, 3)
     return (
-        "For a data protection officer: whoever sees everything that is released, knows every other record, and "
-        f"accepts to accuse {said.guessed} of {said.many} records that were not used, can recognise at most "
-        f"{said.right} of {said.many} that were; guessing recognises {said.guessed}. Where a record was used with "
-        f"chance {show(found.question.prior)} beforehand, an accusation made at that rate is right with chance {sure} "
-        "% at most. A single output that is rarer and luckier may tell more about one record: none of these figures "
-        "limits that."
+        f"For a data protection officer: what is protected is {whom.officer}. Whoever sees everything that is "
+        f"released, knows every other {whom.one}, and accepts to accuse {said.guessed} of {said.many} {whom.others} "
+        f"not used, can recognise at most {said.right} of {said.many} {whom.those}; guessing recognises "
+        f"{said.guessed}. Where one {whom.one} was used with chance {show(found.question.prior)} beforehand, an "
+        f"accusation made at that rate is right with chance {sure} % at most. A single output that is rarer and "
+        f"luckier may tell more about one {whom.one}: none of these figures limits that.{whom.several}"
     )
 
 
-def for_a_person(found: "Assessment") -> str:
+def for_a_person(found: "Assessment", plan: Plan | None = None) -> str:
     """The same for somebody in the data, without false comfort."""
-    said = _counted(found)
+    said, whom = _counted(found), _protected(plan)
     return (
-        "For a person in the data: whoever sees the result, knowing everything about you but whether your data was "
-        f"used, and willing to be wrong about {said.guessed} in {said.many} people whose data was not, can recognise "
-        f"at most {said.right} in {said.many} of those whose data was; guessing would recognise {said.guessed}. This "
-        "does not limit what is learned about people like you: that follows from the others' data too."
+        f"For a person in the data: what is protected is {whom.person}. Whoever sees the result, knowing everything "
+        f"about you but {whom.but}, and willing to be wrong about {said.guessed} in {said.many} {whom.others} not, "
+        f"can recognise at most {said.right} in {said.many} of those {whom.those}; guessing would recognise "
+        f"{said.guessed}.{whom.several} This does not limit what is learned about people like you: that follows from "
+        "the others' data too."
     )
 
 
@@ -200,7 +240,7 @@ def document(found: "Assessment", plan: Plan | None, warnings: list[str]) -> dic
         "gdp": None
         if found.mu is None
         else {"mu": found.mu, "delta": question.mu_delta, "regret": found.regret, "guarantee": "upper"},
-        "words": {"officer": for_an_officer(found), "person": for_a_person(found)},
+        "words": {"officer": for_an_officer(found, plan), "person": for_a_person(found, plan)},
         "warnings": warnings,
     }
 

@@ -54,9 +54,9 @@ def lines(
     if found.other_way is not None:
         other = found.other_way
         spends = _spends(other.spent, up(other.spent.value))
-        # δ at this ε is what the limit on attackers comes down to
-        told = f"would not: {spends} at ε = {show(found.target)}" if kept else f"would spend {spends}"
-        yield f"  {'next':<19}{name} {show(other.value)} {told}"
+        # δ at this ε proves the limit on attackers; at another ε, it may of the next value, too
+        told = f"is not proven to: {spends} at ε = {show(found.target)}" if kept else f"would spend {spends}"
+        yield from plan_rows.sentence("next", f"{name} {show(other.value)} {told}")
     if found.unknown == "delta":
         yield from wrapped(_WHY_DELTA, indent=2)
     for remark in found.remarks:

@@ -2,12 +2,13 @@
 
 import math
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 
 from dpplan import risk
-from dpplan.plan import Plan
+from dpplan.plan import Plan, Settings
 from dpplan.render import risk as render
 from dpplan.render import table
 from dpplan.risk.source import Source, source_of_gdp, source_of_plan, source_of_stated
@@ -49,17 +50,41 @@ def test_why_three_attacks_have_one_figure_is_told_of_the_baseline_that_was_aske
 def test_people_are_counted_by_the_false_positive_rate() -> None:
     words = render.for_a_person(FOUND)
     most = float(words.partition("can recognise at most ")[2].split()[0])
-    assert "wrong about 1 in 100 people" in words
+    assert "wrong about 1 in 100 such units" in words
     assert FOUND.at_fpr.upper * 100 <= most <= FOUND.at_fpr.upper * 100 * 1.01
     officer = render.for_an_officer(FOUND)
     sure = float(officer.partition("is right with chance ")[2].split()[0])
     assert FOUND.posterior.upper * 100 <= sure <= FOUND.posterior.upper * 100 * 1.01
 
 
+@pytest.mark.parametrize(
+    ("settings", "officer", "person", "several"),
+    [
+        ({}, "is one example. Whoever", "is one example of yours. Whoever", True),
+        ({"unit": "user"}, "is one user with all of theirs. Whoever", "is all that you gave. Whoever", False),
+        (
+            {"unit": "user", "max_per_user": 3},
+            "is one user with at most 3 examples. Whoever",
+            "is all that you gave, if that is at most 3 examples. Whoever",
+            False,
+        ),
+    ],
+)
+def test_both_are_told_what_is_protected(settings: dict[str, Any], officer: str, person: str, several: bool) -> None:
+    plan = Settings(noise_multiplier=4.0, sample_rate=0.5, steps=2, **settings).plan()
+    for words, whom in ((render.for_an_officer(FOUND, plan), officer), (render.for_a_person(FOUND, plan), person)):
+        assert f"what is protected {whom}" in words
+        assert ("protected less: see --unit user" in words) is several
+        assert ("users whose data was not" in words) is not several
+        assert ("record" in words.replace("several records", "")) is False
+    assert "one of whatever unit that figure is for" in render.for_an_officer(FOUND)
+    assert "one of whatever unit that figure is for, an example of yours or" in render.for_a_person(FOUND)
+
+
 def test_more_people_than_anybody_counts_are_told_as_a_power_of_ten() -> None:
     found = risk.assess(source_of_gdp(1.0), risk.AttackQuestion(fpr=1e-300))
-    assert " 1 of 1e+300 records that were not used" in render.for_an_officer(found)
-    assert "about 1 in 1e+300 people" in render.for_a_person(found)
+    assert " 1 of 1e+300 such units that were not used" in render.for_an_officer(found)
+    assert "about 1 in 1e+300 such units" in render.for_a_person(found)
     rare = risk.assess(source_of_stated(0.1, 0.010089), risk.AttackQuestion(fpr=9.99e-10))
     right, many = re.search(r"at most (\S+) in (\S+) of those", render.for_a_person(rare)).groups()  # type: ignore[union-attr]
     assert float(right) / float(many) >= rare.at_fpr.upper
@@ -74,8 +99,8 @@ def test_the_sentences_are_about_the_rate_that_was_asked_for(rate: float, guesse
     """The posterior of a smaller rate is larger: what is named has to be what was judged."""
     found = risk.assess(source_of_gdp(0.5), risk.AttackQuestion(prior=0.01, fpr=rate))
     officer, person = render.for_an_officer(found), render.for_a_person(found)
-    assert f"accuse {guessed} records" in officer
-    assert f"wrong about {guessed.replace('of', 'in')} people" in person
+    assert f"accuse {guessed} such units" in officer
+    assert f"wrong about {guessed.replace('of', 'in')} such units" in person
     accused, many = (float(each) for each in guessed.split(" of "))
     right = float(officer.partition("recognise at most ")[2].split()[0])
     sure = float(officer.partition("is right with chance ")[2].split()[0])
