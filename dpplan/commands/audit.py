@@ -114,10 +114,11 @@ SIDES = ("both", "in")
 @membership_audit.options
 @output.json_option
 def command(source: Path, arguments: PlanArguments, delta: Any, as_json: bool, **told: Any) -> None:
-    if told["against"] is not None and plan_files.is_whole_plan(told["against"]):
+    whole = told["against"] is not None and plan_files.is_whole_plan(told["against"])
+    problems = [*_problems(told), *_clashes(told, whole)]
+    if whole:
         file, told["against"] = told["against"], None
         arguments = replace(arguments, files=(str(file), *arguments.files))
-    problems = [*_problems(told), *_clashes(arguments, told)]
     if told["epsilon"] is not None:
         problems += at_least_zero("eps", (told["epsilon"],))
     if source.is_dir() or source.suffix.lower() in {".yaml", ".yml"}:
@@ -239,9 +240,8 @@ def _run_problems(
         f"--{name}" for name, given in (("against", told["against"]), ("eps", told["epsilon"])) if given is not None
     ]
     others += [f"--{name}" for name in ("guesses", "threshold") if told[name] is not None]
-    typed = click.get_current_context().get_parameter_source("method") is click.core.ParameterSource.COMMANDLINE
-    others += ["--method"] if typed else []
-    others += ["the options of a plan"] if _described(arguments) else []
+    others += [f"--{name}" for name in ("method", "side") if _typed(name)]
+    others += [name for name in _described(arguments) if name not in others]
     rule = (
         f"{source} is no table of scores, and what goes with one was given: {', '.join(others)}. A recipe says itself "
         "what it claims, and each kind of canary is judged by the theorem that holds for it: give it alone."
@@ -262,8 +262,16 @@ def _run_problems(
         raise PlanError(checked.found)
 
 
+def _typed(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
 def _problems(told: dict[str, Any]) -> list[str]:
     problems = Problems()
+    if _typed("side") and told["guesses"] is None:
+        problems.add(
+            "side is of --guesses: without a number of them both sides are tried. Give --guesses, or leave it."
+        )
     problems.probability("confidence", told["confidence"], closed_right=False, try_="0.95 is usual.")
     if told["guesses"] is not None:
         problems.whole("guesses", told["guesses"], try_="An eighth of the canaries is a good number.")
@@ -285,22 +293,22 @@ def _problems(told: dict[str, Any]) -> list[str]:
     return problems.found
 
 
-def _described(arguments: PlanArguments) -> bool:
-    settings = arguments.settings
-    given = [settings.noise_multiplier, settings.sample_rate, settings.steps, settings.epochs, settings.batch_size]
-    return arguments.in_phases or bool(arguments.spent) or any(value is not None for value in given)
+def _described(arguments: PlanArguments) -> list[str]:
+    """Which options say a plan; a plan file that --against names is one of them."""
+    typed = plan_arguments.typed_of_plan(but=())
+    return typed or (["--against"] if arguments.files else [])
 
 
-def _clashes(arguments: PlanArguments, told: dict[str, Any]) -> list[str]:
-    ways = {
-        "--against": told["against"] is not None,
-        "the options of a plan": _described(arguments),
-        "--eps": told["epsilon"] is not None,
-    }
-    said = [name for name, given in ways.items() if given]
-    if len(said) < 2:
+def _clashes(told: dict[str, Any], whole: bool) -> list[str]:
+    """Where a claim is named or stated: what else says one. Beside a recipe --n may stand, of what it trains on; what
+    stands beside a whole plan is judged with it."""
+    named = [name for name, key in (("--against", "against"), ("--eps", "epsilon")) if told[key] is not None]
+    recipe = named == ["--against"]
+    said = [*named, *([] if recipe and whole else plan_arguments.as_one(but=("--n",) if recipe else ()))]
+    if not named or len(said) < 2:
         return []
-    return [f"{' and '.join(said)} are given, each of which says what is claimed. Leave all but one out."]
+    given = f"{', '.join(said[:-1])} and {said[-1]}"
+    return [f"{given} are given, each of which says what is claimed. Leave all but one out."]
 
 
 def _plan(

@@ -130,7 +130,7 @@ def command(
 
 def _call(delta: Any) -> str:
     """The options that say what the page is about, as they were typed."""
-    typed = plan_arguments.typed_of_plan() | ({} if delta is None else {"--delta": show(delta)})
+    typed = plan_arguments.typed_of_plan(but=()) | ({} if delta is None else {"--delta": show(delta)})
     return " ".join(f"{option} {value}" for option, value in typed.items())
 
 

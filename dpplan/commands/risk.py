@@ -17,7 +17,7 @@ from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.plan_source import plan_of_file
 from dpplan.commands.shared.request import requested
 from dpplan.errors import PlanError
-from dpplan.plan import Plan, Settings
+from dpplan.plan import Plan
 
 if TYPE_CHECKING:
     from dpplan.risk import AttackQuestion, Source
@@ -37,6 +37,7 @@ at --delta alone would allow. With --eps and --delta, or --mu, and no plan: what
   dpplan risk recipes/digits.yaml --n 1437
   dpplan risk --eps 3 --delta 1e-5
   dpplan risk --mu .5 --at .01 --at .0001
+  dpplan risk --mu .583925 --delta 1e-5
 
 TPR is the share of members that are recognised, FPR the share of others that are taken for members. Posterior: how sure
 the attacker may be of one that is accused at --fpr. Advantage bounds TPR - FPR. Singling out (a predicate that one
@@ -47,11 +48,14 @@ solve --max-advantage, --max-tpr, --max-posterior.
 
 Smallest μ: of Gaussian differential privacy, for all of the profile but δ₀ (--mu-delta). Its regret, as GDP reporting
 (arXiv:2503.10945) calls it, says how much is lost by telling the plan in this one number: the least Δ by which both
-rates of the plan's trade-off f have to move for it to lie below that of μ, f(α + Δ) - Δ ≤ f_μ(α), from above.
+rates of the plan's trade-off f have to move for it to lie below that of μ, f(α + Δ) - Δ ≤ f_μ(α), from above. Such a
+μ is judged with its δ₀, --mu M --delta δ₀: without it, it says that nothing was left out.
 
 Exit status: 0 done; 2 the call makes no sense as put, or SOURCE is no report, or a file would go where no folder is; 3
 nothing could be certified; 5 a file that is there cannot be read, or one cannot be written.
 """
+
+USUAL_DELTA = "Values below 1/n are meaningful."
 
 
 @click.command("risk", help=HELP)
@@ -60,7 +64,9 @@ nothing could be certified; 5 a file that is there cannot be read, or one cannot
 @plan_arguments.scheme
 @plan_arguments.deltas(several=False)
 @click.option("--eps", "epsilon", type=NUMBER, help="A stated ε, with --delta, in place of a plan.")
-@click.option("--mu", type=NUMBER, help="A stated μ of Gaussian differential privacy, in place of a plan.")
+@click.option(
+    "--mu", type=NUMBER, help="A stated μ of Gaussian differential privacy, in place of a plan; its δ₀ by --delta."
+)
 @click.option("--at", "rates", type=NUMBER, multiple=True, help="A false-positive rate; 1e-1 to 1e-5 if not given.")
 @click.option("--prior", type=NUMBER, default=0.5, show_default=True, help="How likely a person is in the data.")
 @click.option("--fpr", type=NUMBER, default=0.01, show_default=True, help="False-positive rate of the posterior.")
@@ -85,10 +91,13 @@ def command(
     from dpplan import risk
     from dpplan.render import risk as render
 
-    if source is not None and plan_files.is_whole_plan(source):
+    clashes = _clashes(source, epsilon, mu)
+    if source is not None and not clashes and plan_files.is_whole_plan(source):
         source, arguments = None, replace(arguments, files=(str(source), *arguments.files))
+    elif source is not None and not clashes:
+        clashes = _beside_source()
     asked = AttackOptions(**chances)
-    problems = [*asked.problems, *plot_option.problems(plot), *_clashes(source, arguments.settings, epsilon, mu)]
+    problems = [*asked.problems, *plot_option.problems(plot), *clashes]
     with waiting.status("computing"):
         judged = _judged(source, arguments, delta, epsilon, mu, problems)
         if plot is not None:
@@ -146,18 +155,29 @@ class AttackOptions:
         )
 
 
-def _clashes(source: Path | None, settings: Settings, epsilon: Any, mu: Any) -> list[str]:
-    given = [settings.noise_multiplier, settings.sample_rate, settings.steps, settings.epochs, settings.batch_size]
-    ways = {
-        "SOURCE": source is not None,
-        "the options of a plan": any(value is not None for value in given),
-        "--eps": epsilon is not None,
-        "--mu": mu is not None,
-    }
-    said = [name for name, given_ in ways.items() if given_]
+def _clashes(source: Path | None, epsilon: Any, mu: Any) -> list[str]:
+    """Where a figure is stated: what else says what is judged, be it one option of a plan."""
+    stated = [name for name, given in (("--eps", epsilon), ("--mu", mu)) if given is not None]
+    if not stated:
+        return []
+    said = [*(["SOURCE"] if source is not None else []), *plan_arguments.as_one(but=()), *stated]
     if len(said) < 2:
         return []
-    return [f"{' and '.join(said)} are given, each of which says what is judged. Leave all but one out."]
+    return [
+        f"{', '.join(said[:-1])} and {said[-1]} are given, each of which says what is judged. Leave all but one out."
+    ]
+
+
+def _beside_source() -> list[str]:
+    """Which options of a plan stand beside a recipe or a run, which says all of its own."""
+    typed = plan_arguments.typed_of_plan()
+    if not typed:
+        return []
+    earlier = (
+        " What ran before is counted beside a run or a plan file that --phases names, and beside the options of a plan."
+    )
+    told = f"SOURCE and {', '.join(typed)} are given, each of which says what plan is judged. Leave one out."
+    return [told + (earlier if "--spent" in typed else "")]
 
 
 @dataclass(frozen=True)
@@ -186,13 +206,13 @@ def _judged(
         if epsilon is not None:
             checked.require(delta is not None, "delta is missing: an ε means nothing without one. Give --delta.")
         if delta is not None:
-            checked.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
+            checked.probability("delta", delta, closed_right=False, try_=USUAL_DELTA)
         if checked.found:
             raise PlanError(checked.found)
-        if mu is not None:
-            return _Judged(risk.source_of_gdp(float(mu)), None if delta is None else float(delta), None, [], None)
         # A guarantee that is stated holds at the δ that was typed, and not below.
-        at = math.nextafter(delta, 1.0) if isinstance(delta, Below) else float(delta)
+        at = 0.0 if delta is None else math.nextafter(delta, 1.0) if isinstance(delta, Below) else float(delta)
+        if mu is not None:
+            return _Judged(risk.source_of_gdp(float(mu), at), at or None, None, [], None)
         return _Judged(risk.source_of_stated(float(epsilon), at), at, None, [], None)
     plan, at, warnings, names = _plan(source, arguments, delta, problems)
     bound = accounting.epsilon(plan, at, accounting.LEAST)
@@ -206,6 +226,10 @@ def _plan(
     if source is None:
         call = requested(arguments, (delta,), AccountantChoice("exact", {}), *problems)
         return call.plan, call.deltas[0].value, list(call.warnings), call.names
-    if problems:
-        raise PlanError(problems)
+    checked = Problems()
+    checked.found += problems
+    if delta is not None:
+        checked.probability("delta", delta, closed_right=False, try_=USUAL_DELTA)
+    if checked.found:
+        raise PlanError(checked.found)
     return *plan_of_file(source, delta, arguments.settings.examples), ()

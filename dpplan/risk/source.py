@@ -211,14 +211,20 @@ def source_of_stated(epsilon: float, delta: float) -> Source:
     )
 
 
-def source_of_gdp(mu: float) -> Source:
-    """What μ-GDP alone implies: N(μ, 1) against N(0, 1) (Dong, Roth, Su 2022, Def 2.6)."""
+def source_of_gdp(mu: float, left_out: float = 0.0) -> Source:
+    """What μ-GDP alone implies: N(μ, 1) against N(0, 1) (Dong, Roth, Su 2022, Def 2.6). left_out: the δ₀ of a μ that
+    holds for all but so much, δ(ε) <= δ_μ(ε) + δ₀ at every ε >= 0 in both directions, as `smallest_mu` means it."""
 
     def above(epsilon: float) -> float:
-        return gdp.delta_interval(mu, epsilon).upper
+        own = gdp.delta_interval(mu, epsilon).upper
+        return min(math.nextafter(own + left_out, 2.0), 1.0) if left_out else own
 
-    name = f"μ = {show(mu)} and nothing else"
-    return Source(_from_above(above), Guarantee.UPPER, name, "the run is μ-GDP for the neighbours it names", alike=True)
+    if left_out:
+        name = f"μ = {show(mu)} but for δ₀ = {show(left_out)}, and nothing else"
+        assumes = "δ(ε) ≤ δ_μ(ε) + δ₀ at every ε, for the neighbours and the unit it names"
+    else:
+        name, assumes = f"μ = {show(mu)} and nothing else", "the run is μ-GDP for the neighbours and the unit it names"
+    return Source(_from_above(above), Guarantee.UPPER, name, assumes, alike=True)
 
 
 def _from_above(above: Callable[[float], float]) -> Callable[[int, Array, Width], ManyEnds]:

@@ -147,7 +147,7 @@ def test_what_belongs_to_files_of_scores_is_refused_for_a_recipe(dpplan: Run, tm
     recipe = Path(__file__).parents[2] / "recipes" / "audit-digits.yaml"
     done = dpplan("audit", recipe, "--sigma", "1", "--method", "one-run", "--canaries", "2", "--seed", "-1")
     assert done.returncode == 2
-    for part in ("and what goes with one was given: --method, the options of a plan.", "canaries=2", "seed=-1"):
+    for part in ("and what goes with one was given: --method, --sigma.", "canaries=2", "seed=-1"):
         assert part in done.stderr
     scores = written(tmp_path / "scores.csv", 1.0, 50)
     assert "for the audit of a recipe" in dpplan("audit", scores, "--delta", "1e-5", "--seed", "1").stderr

@@ -31,7 +31,7 @@ def test_a_plan_as_a_table_and_in_words(dpplan: Run) -> None:
     for attack in ("singling out", "attribute inference", "reconstruction"):
         assert f"{attack} 0.04021 0.01" in words
     assert re.search(r"smallest μ 0\.58\d+ .* regret of μ ≤ 0\.002\d+ of μ alone, as GDP reporting calls it", words)
-    assert "can recognise at most 6.06 in 1000 of those whose data was; guessing would recognise 1" in words
+    assert "can recognise at most 6.06 in 1000 of those that were; guessing would recognise 1" in words
     assert "does not limit what is learned about people like you" in words
     assert "assumes Poisson sampling, add/remove one example" in words
 
@@ -136,8 +136,11 @@ def test_a_picture(dpplan: Run, tmp_path: Path) -> None:
         (("--mu", "1", "--prior", "1"), "prior=1 is not in (0, 1)"),
         (("--mu", "1", "--at", "0"), "at=0 is not in (0, 1)"),
         (("--mu", "1", "--eps", "1", "--delta", "1e-5"), "--eps and --mu are given"),
-        ((*PLAN, "--mu", "1"), "the options of a plan and --mu are given"),
+        ((*PLAN, "--mu", "1"), "the options of a plan (--sigma, --q, --steps) and --mu are given"),
         (("nothing.json",), "no such file"),
+        (("--mu", "1", "--spent", "sigma=1,q=1,steps=1"), "the options of a plan (--spent) and --mu are given"),
+        (("--mu", "1", "--delta", "nonsense"), "delta=nonsense is not in (0, 1)"),
+        (("plan.yaml", "--eps", "1", "--delta", "1e-5"), "SOURCE and --eps are given"),
     ],
 )
 def test_mistakes(dpplan: Run, arguments: tuple[str, ...], said: str) -> None:
@@ -147,9 +150,33 @@ def test_mistakes(dpplan: Run, arguments: tuple[str, ...], said: str) -> None:
     assert done.stdout == ""
 
 
+def test_a_mu_and_what_it_leaves_out_are_put_back_together(dpplan: Run) -> None:
+    """Whoever was told (μ, δ₀) and puts both back learns no less than is true of the plan."""
+    own = json.loads(dpplan("risk", *PLAN, "--mu-delta", "1e-3", "--json").stdout)
+    back = ("--mu", repr(own["gdp"]["mu"]), "--json")
+    whole = json.loads(dpplan("risk", *back, "--delta", "1e-3").stdout)
+    assert whole["source"] == f"μ = {own['gdp']['mu']:g} but for δ₀ = 0.001, and nothing else"
+    assert whole["gdp"] is None
+    rates = zip(own["true_positive_rates"], whole["true_positive_rates"], strict=True)
+    assert all(mine["lower"] <= told["upper"] for mine, told in rates)
+    alone = json.loads(dpplan("risk", *back).stdout)
+    rates = zip(own["true_positive_rates"], alone["true_positive_rates"], strict=True)
+    assert any(mine["lower"] > told["upper"] for mine, told in rates)  # which is why δ₀ has to be heard
+
+
+def test_why_a_seeded_run_has_no_figure_is_told(dpplan: Run, tmp_path: Path) -> None:
+    folder = Path(__file__).parents[2] / "recipes"
+    assert dpplan("train", folder / "digits-logistic.yaml", "--seed", "1", "--out", "run").returncode == 0
+    done = dpplan("risk", "run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no figure of it holds: the run had a seed: whoever knows it can subtract" in " ".join(done.stderr.split())
+
+
 def test_the_next_value_of_a_limit_on_attackers_is_told_at_the_epsilon_of_its_delta(dpplan: Run) -> None:
     done = dpplan("solve", "--max-advantage", "0.1", "--q", ".02", "--steps", "300")
-    assert re.search(r"^  next +noise multiplier \S+ would not: δ = 0\.1\d* at ε = 0$", done.stdout, re.MULTILINE)
+    said = " ".join(done.stdout.split())
+    assert re.search(r" next noise multiplier \S+ is not proven to: δ = 0\.1\d* at ε = 0 ", said)
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_solve_names_the_limit_it_keeps(dpplan: Run) -> None:

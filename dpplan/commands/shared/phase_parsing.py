@@ -19,7 +19,7 @@ from dpplan.plan import Plan, Settings
 from dpplan.quantities import DESCRIBING, FIND_IT
 from dpplan.recipe import bundled
 from dpplan.recipe.phases import Written, read
-from dpplan.sampling import CHOICES, OPTIONS
+from dpplan.sampling import CHOICES, OPTIONS, Poisson
 
 MOST_TOLD = 20  # problems of phases; a file of a thousand that all lack the same key is told once by these
 _FIELDS = {name.removeprefix("--"): each.name for each in DESCRIBING for name in each.all_options}
@@ -53,7 +53,9 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
     if arguments.in_phases:
         problems += _mixed(arguments)
         typed = (*arguments.files, *arguments.phases)
-        own = list(_settings(_written(typed, "phase", unread, shared), problems, shared))
+        written = list(_written(typed, "phase", unread, shared))
+        problems += _unheard(arguments, written)
+        own = list(_settings(written, problems, shared))
         if not (own or unread or problems):  # what was named is empty, and what ran before is no answer in its place
             problems += map(recorded_runs.nothing_to_account, recorded_runs.without_steps(typed))
     elif arguments.settings == Settings():
@@ -214,6 +216,23 @@ def _mixed(arguments: PlanArguments) -> list[str]:
         return [f"{options} beside {files}: its phases say all of their own. Write them there, or leave {files} out."]
     phase = ",".join(f"{name}={show(value)}" for name, value in beside.items())
     return [f"{options} beside --phase: each phase says all of its own. Write --phase {phase},... or give no --phase."]
+
+
+def _unheard(arguments: PlanArguments, written: Sequence[Written]) -> list[str]:
+    """What is said of how the run draws where each of its phases says that itself, so that none is left to hear it. Of
+    nothing but recorded runs plan_files has said it."""
+    kinds = [next((text for key, text in each.values if _name(key) == "sampling"), "") for each in written]
+    if not all(kinds) or not kinds or (not arguments.phases and all(map(recorded_runs.recorded_plan, arguments.files))):
+        return []
+    told = arguments.settings
+    typed = [f"--{name}" for name, _ in told.scheme_options]
+    said = dict(arguments.stated).get("sampling", "" if told.sampling == Poisson.kind else told.sampling)
+    if said and said not in kinds:
+        typed.insert(0, f"--sampling {said}")
+    if not typed:
+        return []
+    beside = " and ".join((*arguments.files, *(["--phase"] if arguments.phases else [])))
+    return [f"{' and '.join(typed)} beside {beside}: each of the phases says how it draws. Leave it out."]
 
 
 def _examples(described: Iterable[tuple[str, Settings]], problems: list[str]) -> Any:

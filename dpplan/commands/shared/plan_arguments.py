@@ -183,16 +183,23 @@ def scheme(command: Command) -> Command:
     return in_order(options)(gathered)
 
 
-def typed_of_plan() -> dict[str, str]:
-    """The options of `plan` and `scheme` that this call has, and what each says; of --n, too, which a recipe may
-    take."""
+def typed_of_plan(but: tuple[str, ...] = ("--n",)) -> dict[str, str]:
+    """Which options of `phases` and `scheme` this call has, and what each says. but: those that are not looked for: --n
+    where a recipe may take it."""
     context = click.get_current_context()
-    names = {*(each.name for each in DESCRIBING), "sampling", "adjacency", "unit", "max_per_user", *OPTIONS}
+    names = {*(each.name for each in DESCRIBING), "phases", "files", "spent", *_STATED, "max_per_user", *OPTIONS}
     return {
         each.opts[0]: show(context.params[each.name])
         for each in context.command.params
-        if each.name in names and context.get_parameter_source(each.name) is ParameterSource.COMMANDLINE
-    }
+        if each.name in names and each.opts[0] not in but
+        and context.get_parameter_source(each.name) is ParameterSource.COMMANDLINE
+    }  # fmt: skip
+
+
+def as_one(but: tuple[str, ...] = ("--n",)) -> list[str]:
+    """`typed_of_plan` as one of several ways to say what is asked about; none where none of them was typed."""
+    typed = typed_of_plan(but)
+    return [f"the options of a plan ({', '.join(typed)})"] if typed else []
 
 
 def unit(command: Command) -> Command:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def plan_of_file(source: Path, delta: Any, examples: Any) -> tuple[Plan, float, list[str]]:
-    """The plan, the δ it is judged at (the one given, else its own), and warnings."""
+    """The plan, the δ it is judged at (the one given, else its own), and warnings. examples: of a recipe, as typed.
+
+    Raises PlanError where that is said of a source that names its own, and where it holds no plan of a claim."""
     if source.suffix.lower() in {".yaml", ".yml"}:
         from dpplan import recipe
         from dpplan.commands.shared import recipe_data
@@ -23,9 +25,16 @@ def plan_of_file(source: Path, delta: Any, examples: Any) -> tuple[Plan, float, 
         return claim.plan, float(claim.delta.value if delta is None else delta), typed
     from dpplan import verify
 
+    if examples is not None:
+        raise PlanError(f"n is for a recipe: {source} names its own. Leave --n out.")
     document = verify.read(source, also="a recipe, whose name ends in .yaml")
     first = document.only_one(tuple(claim for claim in document.safe if not claim.broken), delta)
     if first is None or first.plan is None:
+        if broken := next((claim.broken for claim in document.claims if claim.broken), ""):
+            raise PlanError(
+                f"{source}: no figure of it holds: {broken}. `dpplan verify {source}` shows each claim; what the plan "
+                "would cost without is told of its recipe."
+            )
         raise PlanError(f"{source}: holds no figure of a plan that ran. Name a report.json, or the folder of a run.")
     at = first.at if first.quantity == "epsilon" else first.value
     return first.plan, float(at if delta is None else delta), [*first.doubts, *_early(document, delta)]
