@@ -218,8 +218,8 @@ def smallest_mu(source: Source, delta: float) -> float | None:
     """A μ, near the least one, with δ(x) <= δ_μ(x) + `delta` for all real x and both directions. None if none is found.
 
     Between two places both sides are convex in a = e^x: δ lies below its chord, δ_μ above its tangents. What floats are
-    off is relative to each, so that a δ₀ far below 1e-13 still gets a μ near the least. Beyond the last place δ is below
-    `delta`. It is enough to look at x >= 0: the other half follows with δ₀(-x) = 1 - e^(-x)·(1 - δ₁(x)).
+    off is relative to each, so that a δ₀ far below 1e-13 still gets a μ near the least. Beyond the last place
+    δ is below `delta`. It is enough to look at x >= 0: the other half follows with δ₀(-x) = 1 - e^(-x)·(1 - δ₁(x)).
 
     What the places ask for by themselves no μ undercuts; stretches are halved where a μ hardly above that is not yet
     proven, which is near the x that asks most. So the bound holds for any places, and few are looked at.
