@@ -429,5 +429,8 @@ def test_what_an_accountant_of_opacus_remembers_is_poisson_however_the_run_after
         assert found.plan.phases[-1].sampling.kind == "balls-in-bins"
         before, problems = plan_files.spent_alone(spent, Settings(sampling="balls-in-bins", examples=60))
         assert problems == [] and [(each.sampling, each.steps) for each in before[:2]] == past
+    capped = Settings(sampling="truncated-poisson", examples=60)
+    capped = capped.with_(scheme_options=(("cap", 40),))
+    assert plan_files.spent_alone((str(file),), capped)[1] == []
     drawn = plan_files.parse(PlanArguments(Settings(sampling="balls-in-bins"), files=(str(file),)))
     assert drawn.plan is None and "--sampling balls-in-bins says otherwise" in drawn.problems[0]

@@ -44,8 +44,9 @@ _NOT_EXACT = (
 )
 
 
-def parse(arguments: PlanArguments) -> ParsedPlan:
-    """The plan of all that was described: earlier runs first, then the run itself."""
+def parse(arguments: PlanArguments, ran_before: bool = False) -> ParsedPlan:
+    """The plan of all that was described: earlier runs first, then the run itself. ran_before: whether its phases are
+    of earlier runs, beside which options speak of a run that is parsed elsewhere."""
     unread: list[str] = []
     problems: list[str] = []
     shared = arguments.settings
@@ -54,7 +55,7 @@ def parse(arguments: PlanArguments) -> ParsedPlan:
         problems += _mixed(arguments)
         typed = (*arguments.files, *arguments.phases)
         written = list(_written(typed, "phase", unread, shared))
-        problems += _unheard(arguments, written)
+        problems += [] if ran_before else _unheard(arguments, written)
         own = list(_settings(written, problems, shared))
         if not (own or unread or problems):  # what was named is empty, and what ran before is no answer in its place
             problems += map(recorded_runs.nothing_to_account, recorded_runs.without_steps(typed))

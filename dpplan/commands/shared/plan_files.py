@@ -67,7 +67,7 @@ def spent_alone(texts: Sequence[str], shared: Settings) -> tuple[tuple[Phase, ..
     problems: list[str] = []
     parts = _read(plans, problems)
     if typed:
-        found = phase_parsing.parse(PlanArguments(shared, phases=typed))
+        found = phase_parsing.parse(PlanArguments(shared, phases=typed), ran_before=True)
         problems += found.problems
         parts[:0] = [] if found.plan is None else [_named(found.plan, "spent")]
     own = (shared.adjacency.name, shared.unit, shared.max_per_user, shared.examples)
@@ -109,7 +109,7 @@ def parse(arguments: PlanArguments, may_be_open: bool = False) -> ParsedPlan:
     if typed:  # written phase by phase, for the same neighbours
         before = replace(arguments, settings=shared, phases=tuple(t for t in typed if "=" in t),
                          files=tuple(t for t in typed if "=" not in t), spent=())  # fmt: skip
-        found = phase_parsing.parse(before)
+        found = phase_parsing.parse(before, ran_before=True)
         if found.plan is None:
             return found
         earlier.insert(0, _named(found.plan, "spent"))
