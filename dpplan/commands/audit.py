@@ -295,7 +295,7 @@ def _problems(told: dict[str, Any]) -> list[str]:
 
 def _described(arguments: PlanArguments) -> list[str]:
     """Which options say a plan; a plan file that --against names is one of them."""
-    typed = plan_arguments.typed_of_plan(but=())
+    typed = list(plan_arguments.typed_of_plan(but=()))
     return typed or (["--against"] if arguments.files else [])
 
 
