@@ -35,6 +35,7 @@ RARE = 1e-4  # likewise, beyond a lattice of jumps
 MOST_ROUNDING = 1.5e-3  # of a standard deviation: the lattice's relative width was 500 times as much
 NOTHING = 1e-100  # smaller figures are not narrowed
 Known = Sequence[tuple[DominatingPair, int]]
+Asked = Callable[[Composition, Accuracy | None], Ends]
 WIDTH = 2e-4  # where a pair is known on a lattice, which is made finer until the figure is known to this, relative
 COARSE_WIDTH = 2e-3  # what the coarsest of such lattices nearly always knows it to; what it does not is made finer
 # Where R is about normal, they leave more: so much for each doubling of the steps, of 2^5 times as many; as much again
@@ -46,6 +47,9 @@ ATTEMPTS, MOST_HALVINGS, FINEST = 6, 3, 7
 SETTLED = 0.125  # of that: where a finer lattice would move an end by less, what lies between them is no lattice's
 SPARE = 18.0  # of log delta: what is cut off a law is less than that by such a factor
 REACH_STEP = 10
+# A delta that is no more than so many times what is cut off says nothing of the plan: more is kept, up to this reach.
+CUT_OFF, FARTHEST_REACH = 100.0, 320
+TINY = 1e-40  # a delta that one finer lattice is laid for at most, whatever width that leaves
 SHARE = 0.25  # of the width that is aimed at, for what is composed on a lattice
 LEFT_BY_ROUNDING = 1.0 / SHARE  # times that share: beyond it the aim is missed, however fine the law's lattice is
 
@@ -177,15 +181,19 @@ def _refined(known: Known, question: RunQuestion, log_delta: Callable[[Ends], fl
     if not any(pair.resolved for pair, _ in known):
         return _ends(known, question)
     spare = SPARE + math.log(sum(count for _, count in known))
-    width, halvings = goal.width, 0
+    width, halvings, asked = goal.width, 0, cache(question.ends)
     best, resolution = Ends(0.0, math.inf, METHOD), _reaching(goal.start(known), spare - (goal.log_delta or 0.0))
+    if goal.log_delta is None:
+        resolution = _far_enough(known, resolution, lambda run: asked(run, Accuracy(SHARE * width)))
     for _ in range(ATTEMPTS):
         laws = resolved(known, resolution)
         try:
-            found = _ends(laws, question, Accuracy(SHARE * width))
+            found = _ends(laws, question, Accuracy(SHARE * width), asked)
         except NotCertified:  # beyond floats; what is proven without a lattice stands
             break
         before, best = best, _narrowed(best, found)
+        if goal.log_delta is None and best.upper <= (TINY if halvings or best.lower <= 0.0 else NOTHING):
+            break
         further = _reaching(resolution, spare - log_delta(found))
         # Errors fall to a quarter with each halving: what is left of them is this share of what the last ones removed.
         moved = max(before.upper - best.upper, best.lower - before.lower)
@@ -206,6 +214,21 @@ def _refined(known: Known, question: RunQuestion, log_delta: Callable[[Ends], fl
     aim = f", for a relative width of {width:g}"
     allocated = any(pair.resolved and not isinstance(pair.remove, ProfileLoss) for pair, _ in laws)
     return replace(best, method=f"{METHOD}, allocations on a lattice {_finest(laws)}{aim}" if allocated else METHOD)
+
+
+def _far_enough(known: Known, resolution: Resolution, ends: Callable[[Composition], Ends]) -> Resolution:
+    """One as coarse, at which what is cut off is no large share of a delta that nothing is known of before: a finer
+    lattice takes far longer, and would be made of the same cut."""
+    steps = sum(count for _, count in known)
+    while resolution.reach < FARTHEST_REACH:
+        try:
+            found = ends(directions(resolved(known, resolution))[0])
+        except (NotCertified, ArithmeticError):
+            break
+        if found.upper > CUT_OFF * steps * math.exp(-resolution.reach):
+            break
+        resolution = replace(resolution, reach=min(2 * resolution.reach, FARTHEST_REACH))
+    return resolution
 
 
 def _coarse_width(known: Known, log_delta: float) -> float:
@@ -249,11 +272,14 @@ def _narrowed(one: Ends, other: Ends) -> Ends:
     return one.narrowed(other)
 
 
-def _ends(known: Known, question: RunQuestion, accuracy: Accuracy | None = None) -> Ends:
-    """From above by the pairs that dominate; from below by those that are realised, whichever choice tells most."""
+def _ends(known: Known, question: RunQuestion, accuracy: Accuracy | None = None, asked: Asked | None = None) -> Ends:
+    """From above by the pairs that dominate; from below by those that are realised, whichever choice tells most.
+
+    asked: the question, remembering what it answered: a law that is the same on all lattices is asked once.
+    """
     if not all(pair.dominates for pair, _ in known):
         raise NotCertified("a pair of this plan is not known to dominate: it would bound the truth from below only.")
-    asked = cache(question.ends)  # a plan that is realised is its own lower bound
+    asked = asked or cache(question.ends)  # a plan that is realised is its own lower bound
     dominating, realised = compositions(known)
 
     def larger(directions: list[Composition], own: Callable[[Composition], Accuracy | None]) -> Ends:
