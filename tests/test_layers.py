@@ -106,7 +106,8 @@ ROOMS = {
         {"loss"},
     ),
     "dpplan.accounting.exact": (
-        {"contour", "general_one_step"},
+        {"contour", "group_one_step"},
+        {"general_one_step"},
         {
             "gaussian_lattice",
             "general_lattice",
@@ -115,7 +116,10 @@ ROOMS = {
             "event_lower_bound",
             "proven_deltas",
         },
-        {"proven_ends", "allocation_floor", "shared_lattice", "removed_then_added", "places_by_formula"},
+        {
+            "proven_ends", "allocation_floor", "shared_lattice", "removed_then_added", "places_by_formula",
+            "drawn_counts",
+        },
         {"reverse_lattice"},
         {"invert", "few_laplace", "lattice_jumps", "rdp_cross_check"},
         {"many_plans_near_target", "mixed"},

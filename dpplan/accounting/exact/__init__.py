@@ -10,6 +10,8 @@ sampled Gaussians go the fast road; every other law goes to other_laws.
     few_laplace          a few Laplace releases in closed form
     mixed/               laws of other kinds whose transforms are products, where one of them decays
     general_one_step     one step of any law
+    group_one_step       one of a user's examples, at any ε
+    drawn_counts         their steps from above, where losses are beyond floats
     general_lattice/     laws of any kind, from above and below
     lattice_jumps        the same where large losses are rare
     other_laws           delta and epsilon of plans that are no sampled Gaussians
@@ -45,7 +47,7 @@ from dpplan.accounting import gdp, rdp
 from dpplan.accounting.accountant_description import AccountantOption, Description
 from dpplan.accounting.best_of_trials import has_search
 from dpplan.accounting.bound import Bound, Guarantee, widened
-from dpplan.accounting.exact import invert, rdp_cross_check, removed_then_added
+from dpplan.accounting.exact import drawn_counts, invert, rdp_cross_check, removed_then_added
 from dpplan.accounting.exact.allocation_floor import ALLOCATIONS, event_bound
 from dpplan.accounting.exact.contour.delta_interval import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
@@ -338,6 +340,7 @@ def _of_laws(
     if ends.method.startswith(removed_then_added.METHOD):
         on = f"as {ends.method}"
     seen = "; from above no more than without sampling, as if it were told who is drawn" if told else ""
+    seen = f"; {drawn_counts.TOLD}" if not told and ends.method.endswith(drawn_counts.TOLD) else seen
     why = f"laws of the privacy loss, composed {on}: {theorems}{seen}{wide}"
     return Bound(quantity, lower, upper, Guarantee.CERTIFIED, NAME, plan.assumptions, why, details=details)
 

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dpplan.accounting.exact import group_one_step
 from dpplan.accounting.numerics import outward
+from dpplan.accounting.pairs.gaussian_mixtures import GroupLoss
 from dpplan.accounting.pairs.law import EPS, LOSS_OFF, ROUNDING, Array, Law
 
 FARTHEST = 600.0  # beyond, Q's masses leave the range of floats, and e^ε times them cannot be told
@@ -19,6 +21,8 @@ def delta_ends(law: Law, epsilon: float) -> tuple[float, float, float]:
     found = law.masses(np.array([epsilon, math.inf]))
     relative, moved = float(found.relative[0]), float(found.moved[0])
     if epsilon > FARTHEST:
+        if type(law) is GroupLoss:
+            return group_one_step.delta_ends(law, epsilon)
         return _too_far(law, epsilon, float(found.p[0]) * (1.0 + relative))
     # An event that begins a little off is the optimal one but for losses that are that near to ε.
     near = law.masses(np.array([epsilon - 3.0 * moved, epsilon + 3.0 * moved])) if moved > 0.0 else None

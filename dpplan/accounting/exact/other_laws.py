@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 
-from dpplan.accounting.exact import few_laplace, lattice_jumps, mixed
+from dpplan.accounting.exact import drawn_counts, few_laplace, lattice_jumps, mixed
 from dpplan.accounting.exact.general_lattice import Accuracy, Composition, Interval
 from dpplan.accounting.exact.proven_ends import Ends
 from dpplan.accounting.gdp import gaussian_epsilon
@@ -33,6 +33,7 @@ BEYOND_FLOATS = (
 NARROW = 1e-6  # the relative width beyond which the lattice is asked too
 RARE = 1e-4  # likewise, beyond a lattice of jumps
 MOST_ROUNDING = 1.5e-3  # of a standard deviation: the lattice's relative width was 500 times as much
+COUNTS_TOLD = 1e-2  # likewise, beyond which it is asked what a user's examples cost where their counts are told
 NOTHING = 1e-100  # smaller figures are not narrowed
 Known = Sequence[tuple[DominatingPair, int]]
 Asked = Callable[[Composition, Accuracy | None], Ends]
@@ -127,7 +128,8 @@ def epsilon_ends(known: Known, delta: float, width: float = WIDTH) -> Ends:
         lambda run, best: mixed.epsilon_below(run, best, delta),
         lambda run, near: lattice_jumps.epsilon_ends(run, delta, near),
     )
-    return _refined(known, question, lambda ends: math.log(delta), _Goal(width, math.log(delta)))
+    found = _refined(known, question, lambda ends: math.log(delta), _Goal(width, math.log(delta)))
+    return _below(found, lambda: drawn_counts.epsilon_above(known, delta))
 
 
 def delta_ends(known: Known, epsilon: float, width: float = WIDTH) -> Ends:
@@ -148,11 +150,19 @@ def delta_ends(known: Known, epsilon: float, width: float = WIDTH) -> Ends:
         return math.log(max(ends.lower, ends.upper * 1e-9, 1e-300))
 
     found = _refined(known, question, log_delta, _Goal(width, None))
+    found = _below(found, lambda: drawn_counts.delta_above(known, epsilon))
     if found.lower < sys.float_info.min:
         found = replace(found, lower=0.0)
     if found.upper >= sys.float_info.min or _beyond_all_losses(known, epsilon):
         return found
     return replace(found, upper=sys.float_info.min)
+
+
+def _below(ends: Ends, told: Callable[[], float]) -> Ends:
+    """No more than it costs where counts are told; asked where no lattice holds the losses that decide."""
+    if ends.relative_width <= COUNTS_TOLD or not (upper := told()) < ends.upper:
+        return ends
+    return replace(ends, upper=upper, method=f"{ends.method}; {drawn_counts.TOLD}")
 
 
 def _beyond_all_losses(known: Known, epsilon: float) -> bool:

@@ -87,12 +87,15 @@ def _kept(
     then a tail's rounding is below OFF of the slice. It grows like the square of the distance, to 1e-13 of the tail at
     most, but so far out one cut after the other leaves a slice a twentieth of its tail or more."""
     below, above = (np.stack([tails(cuts)[side] for tails in (first, second)]) for side in range(2))
+    rows = list(zip(below[0].tolist(), above[0].tolist(), below[1].tolist(), above[1].tolist(), strict=True))
+
+    def apart(low: float, high: float, last_low: float, last_high: float) -> bool:
+        return low - last_low >= LEAST_SHARE * low if low < high else last_high - high >= LEAST_SHARE * last_high
+
     chosen = [0]
-    for at in range(1, len(cuts)):
-        last = chosen[-1]
-        left = below[:, at] - below[:, last] >= LEAST_SHARE * below[:, at]
-        right = above[:, last] - above[:, at] >= LEAST_SHARE * above[:, last]
-        if np.all(np.where(below[:, at] < above[:, at], left, right)):
+    for at, row in enumerate(rows[1:], 1):
+        last = rows[chosen[-1]]
+        if apart(*row[:2], *last[:2]) and apart(*row[2:], *last[2:]):
             chosen.append(at)
     below, above = below[:, chosen], above[:, chosen]
     inner = np.where(below[:, 1:] < above[:, 1:], np.diff(below), -np.diff(above))

@@ -18,14 +18,16 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from dpplan.accounting.exact import group_one_step
 from dpplan.accounting.exact.contour.delta_interval import Chernoff
 from dpplan.accounting.exact.contour.saddle_point import Saddle
 from dpplan.accounting.exact.general_lattice import atom_spacing, top_event
 from dpplan.accounting.exact.general_lattice.coarse_pld import CoarseMasses, Sketch
 from dpplan.accounting.exact.general_lattice.composed import Composed
 from dpplan.accounting.exact.general_lattice.discretise import Lattice, discretise
-from dpplan.accounting.exact.general_one_step import delta_ends, epsilon_end, mass_at_the_top
+from dpplan.accounting.exact.general_one_step import FARTHEST, delta_ends, epsilon_end, mass_at_the_top
 from dpplan.accounting.numerics import QUIET, outward
+from dpplan.accounting.pairs.gaussian_mixtures import GroupLoss
 from dpplan.accounting.pairs.law import EPS, LOSS_OFF, ROUNDING, Array, Law
 from dpplan.quick_dataclass import dataclass
 
@@ -252,6 +254,8 @@ class Composition:
     def _single(self, delta: float) -> Interval:
         """`epsilon` of one step."""
         law = self.terms[0][0]
+        if type(law) is GroupLoss and delta_ends(law, FARTHEST)[1] > delta:
+            return Interval(*group_one_step.epsilon_ends(law, delta))
 
         def above(epsilon: float) -> tuple[float, float]:
             _, upper, fall = delta_ends(law, epsilon)
