@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from dpplan.accounting.numerics.bisection import first_true_whole
 from dpplan.solve.candidate_values import IN_WHOLE_EPOCHS
-from dpplan.solve.question import Question, word
+from dpplan.solve.question import Question, closed_above, word
 from dpplan.solve.search import Bracket, Candidates, Evaluator, past_wide_intervals, search
 
 _PROOFS = 400  # ranges tried at most, when higher candidates are ruled out
@@ -23,7 +23,8 @@ def start(question: Question, candidates: Candidates) -> tuple[int, float]:
     if question.accountant == _PILOT or candidates.name == "delta":
         return candidates.start, candidates.slope
     pilot = question.estimated(_PILOT).evaluator(candidates)
-    found = search(pilot.gap, candidates, candidates.start, candidates.slope, near=1e-3)
+    near = 1e-12 if _closed(question, candidates) else 1e-3  # of a formula to its last digits
+    found = search(pilot.gap, candidates, candidates.start, candidates.slope, near=near)
     return found.seen, found.slope
 
 
@@ -34,7 +35,15 @@ def ordered(question: Question, evaluator: Evaluator, begin: tuple[float, float]
     """
     candidates = evaluator.candidates
     at, slope = start(question, candidates) if begin is None else (candidates.below(begin[0]), begin[1])
-    return past_wide_intervals(evaluator, search(evaluator.gap, candidates, at, slope))
+    found = search(evaluator.gap, candidates, at, slope)
+    # Upper ends by formula keep the order of the truth, however wide the intervals are below them.
+    return found if _closed(question, candidates) else past_wide_intervals(evaluator, found)
+
+
+def _closed(question: Question, candidates: Candidates) -> bool:
+    """Whether all candidates are bounded from above by a formula."""
+    at = min(max(candidates.start, candidates.first), candidates.last)
+    return question.accountant == "exact" and closed_above(question.plan(candidates, at))
 
 
 def unordered(question: Question, evaluator: Evaluator) -> tuple[Bracket, list[str]]:

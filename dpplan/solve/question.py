@@ -7,14 +7,16 @@ from typing import Literal
 from dpplan import accounting
 from dpplan.accounting.bound import Bound
 from dpplan.accounting.pairs import correlated
-from dpplan.adjacency import ADD_REMOVE
+from dpplan.accounting.pairs.epochs import most_participations
+from dpplan.adjacency import ADD_REMOVE, Adjacency
 from dpplan.checks import Problems, show
 from dpplan.errors import PlanError
+from dpplan.mechanism import Gaussian
 from dpplan.mechanism.correlated import Correlated
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.quantities import quantity
 from dpplan.quick_dataclass import dataclass
-from dpplan.sampling import Poisson, chosen
+from dpplan.sampling import Poisson, Shuffle, chosen
 from dpplan.sampling.balls_in_bins import ALLOCATIONS
 from dpplan.solve.search import Candidates, Evaluator
 
@@ -74,8 +76,18 @@ class Question:
         return replace(self, accountant=accountant, options={}, roughly=True)
 
 
+def closed_above(plan: Plan) -> bool:
+    """Whether what is proven from above is the cost of full batches, which is known by formula and falls with noise:
+    of shuffled batches. Looks at the plan itself, whose lower end is a matter of lattices, can then be few."""
+    shuffled = all(type(each.mechanism) is Gaussian and type(each.sampling) is Shuffle for each in plan.phases)
+    return shuffled and plan.max_per_user is None
+
+
 def _by_poisson(plan: Plan) -> Plan:
-    """The plan with batches of the same share of the data, drawn by Poisson sampling, where it draws otherwise."""
+    """The plan with batches of the same share of the data, drawn by Poisson sampling, where it draws otherwise; or, if
+    that is what it costs from above, with full ones at the steps that hold a record."""
+    if closed_above(plan):
+        return Plan(tuple(_as_full_batches(phase, plan.adjacency) for phase in plan.phases))
     phases = tuple(
         correlated.by_poisson(phase)
         if isinstance(phase.mechanism, Correlated)
@@ -85,6 +97,13 @@ def _by_poisson(plan: Plan) -> Plan:
     if all(type(phase.sampling) is Poisson for phase in plan.phases) and plan.adjacency == ADD_REMOVE:
         return plan
     return Plan(phases)
+
+
+def _as_full_batches(phase: Phase, adjacency: Adjacency) -> Phase:
+    noise = Gaussian.of(phase.mechanism).noise_multiplier / (phase.adjacency or adjacency).sensitivity
+    return replace(
+        phase, mechanism=Gaussian(noise), sampling=Poisson(1.0), steps=most_participations(phase), adjacency=None
+    )
 
 
 def unknown(settings: Settings, delta: float | None = None) -> str:
