@@ -121,7 +121,7 @@ ROOMS = {
             "drawn_counts",
         },
         {"reverse_lattice"},
-        {"invert", "few_laplace", "lattice_jumps", "rdp_cross_check"},
+        {"invert", "few_laplace", "lattice_jumps", "rdp_cross_check", "one_allocation"},
         {"many_plans_near_target", "mixed"},
         {"other_laws"},
         {"profile"},

@@ -7,6 +7,7 @@ sampled Gaussians go the fast road; every other law goes to other_laws.
     gaussian_lattice/    where the contour finds no hold
     gaussian_one_step    one step by formula
     gaussian_two_steps   two, by formula and one integral
+    one_allocation       one bin for a run of very little noise
     few_laplace          a few Laplace releases in closed form
     mixed/               laws of other kinds whose transforms are products, where one of them decays
     general_one_step     one step of any law
@@ -47,7 +48,7 @@ from dpplan.accounting import gdp, rdp
 from dpplan.accounting.accountant_description import AccountantOption, Description
 from dpplan.accounting.best_of_trials import has_search
 from dpplan.accounting.bound import Bound, Guarantee, widened
-from dpplan.accounting.exact import drawn_counts, invert, rdp_cross_check, removed_then_added
+from dpplan.accounting.exact import drawn_counts, invert, one_allocation, rdp_cross_check, removed_then_added
 from dpplan.accounting.exact.allocation_floor import ALLOCATIONS, event_bound
 from dpplan.accounting.exact.contour.delta_interval import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
@@ -122,6 +123,7 @@ def epsilon(plan: Plan, delta: float, *, accuracy: float | None = None) -> Bound
         from dpplan.accounting.exact import other_laws  # a third of what there is to load, and most plans are Gaussian
 
         found = other_laws.epsilon_ends(known, delta, _width(accuracy))
+        found = one_allocation.narrowed(found, plan, lambda bins: bins.epsilon_ends(delta))
         ends = _held(found, plan, lambda mu: gdp.epsilon_interval(mu, delta).upper, lambda event: event.epsilon(delta))
         ask = removed_then_added.epsilon_between
         closer = _without_lattice(ends, plan, delta, (ask, epsilon, rdp.epsilon))
@@ -176,6 +178,7 @@ def delta(plan: Plan, epsilon: float, *, accuracy: float | None = None) -> Bound
         allocated = any(isinstance(phase.sampling, ALLOCATIONS) for phase in plan.phases)
         if not (allocated and held(found).upper <= LEAST_DELTA):
             found = other_laws.delta_ends(known, epsilon, width)
+            found = one_allocation.narrowed(found, plan, lambda bins: bins.delta_ends(epsilon))
         ends = held(found)
         ask = removed_then_added.delta_between
         closer = _without_lattice(ends, plan, epsilon, (ask, delta, rdp.delta))
@@ -337,7 +340,7 @@ def _of_laws(
     if isinstance(ends.contour, Contour):
         details |= {"terms": dict(ends.terms), "tilt": ends.contour.tilt, "frequencies": len(ends.contour.u)}
     on = "along a contour" if ends.method == mixed.METHOD else "on a lattice"
-    if ends.method.startswith(removed_then_added.METHOD):
+    if ends.method.startswith((removed_then_added.METHOD, one_allocation.METHOD)):
         on = f"as {ends.method}"
     seen = "; from above no more than without sampling, as if it were told who is drawn" if told else ""
     seen = f"; {drawn_counts.TOLD}" if not told and ends.method.endswith(drawn_counts.TOLD) else seen
