@@ -10,9 +10,9 @@ sampled Gaussians go the fast road; every other law goes to other_laws.
     one_allocation       one bin for a run of very little noise
     few_laplace          a few Laplace releases in closed form
     mixed/               laws of other kinds whose transforms are products, where one of them decays
+    group_one_step       one step of a user's examples, at any ε
     general_one_step     one step of any law
-    group_one_step       one of a user's examples, at any ε
-    drawn_counts         their steps from above, where losses are beyond floats
+    drawn_counts         a user's steps from above, where losses are beyond floats
     general_lattice/     laws of any kind, from above and below
     lattice_jumps        the same where large losses are rare
     other_laws           delta and epsilon of plans that are no sampled Gaussians
