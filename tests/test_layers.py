@@ -117,7 +117,11 @@ ROOMS = {
             "proven_deltas",
         },
         {
-            "proven_ends", "allocation_floor", "shared_lattice", "removed_then_added", "places_by_formula",
+            "proven_ends",
+            "allocation_floor",
+            "shared_lattice",
+            "removed_then_added",
+            "places_by_formula",
             "drawn_counts",
         },
         {"reverse_lattice"},

@@ -41,9 +41,10 @@ _ALL = (
     Loader(
         "drop-last",
         "shuffle",
-        "torch DataLoader(shuffle=True, drop_last=True): a permutation each epoch, cut into full batches",
+        "torch DataLoader(shuffle=True, drop_last=True): a permutation each epoch, cut into full batches, ⌊n / batch⌋ "
+        "of them (--q 1 / that)",
         "left out",
-        f"{FROM_ABOVE} at --q 1/⌊n / batch⌋, the steps that its epochs have",
+        FROM_ABOVE,
     ),
     Loader("sequential", "shuffle", "no shuffling: the same order each epoch, cut into batches", "kept", FROM_ABOVE),
     Loader("hf-trainer", "shuffle", "Hugging Face Trainer: a seeded permutation each epoch, cut into batches", "kept"),

@@ -133,7 +133,7 @@ def test_a_figure_in_json_has_the_keys_that_are_named() -> None:
 
 def test_what_solve_can_be_asked_for_is_listed_once_and_whole() -> None:
     """In its own help and on the page of plan files, from one sentence."""
-    known = {name for _, name in phase_setting._REACHES} | {*phase_setting._OF_BATCHES, participations.NAME, "steps"}
+    known = {name for _, name in phase_setting._REACHES} | {*phase_setting._OF_BATCHES, *participations.NAMES, "steps"}
     named = set(re.findall(r"[a-z_]+", UNKNOWNS))
     assert known - {phase_setting.SCALE} <= named  # that is a noise by its name
     assert UNKNOWNS in " ".join(help_pages.text("plans").split()) and UNKNOWNS in " ".join((solve.HELP).split())
