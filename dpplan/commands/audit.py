@@ -279,8 +279,6 @@ def _problems(told: dict[str, Any]) -> list[str]:
         value = told[name]
         rule = f"{name}={value} is not one of {', '.join(known)}.{did_you_mean(value, known)}"
         problems.require(value in known, rule)
-    if told["guesses"] is None and told["side"] != SIDES[0] and told["side"] in SIDES:
-        problems.add("side is for --guesses, which is not given. Leave --side out, or give both.")
     if told["threshold"] is not None:
         number = isinstance(told["threshold"], float) and told["threshold"] == told["threshold"]
         problems.require(number, f"threshold={told['threshold']} is not a number. It is compared with the scores.")

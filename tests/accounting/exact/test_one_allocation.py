@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -73,3 +74,33 @@ def test_other_plans_have_none():
     assert OneBin.of(Plan((Phase(Gaussian(1.0), Poisson(0.1), 20),))) is None
     assert OneBin.of(Plan((Phase(Gaussian(1.0), BallsInBins(5), 20),))) is None
     assert OneBin.of(kept(1.0, 5, 20, REPLACE_ONE)) is None
+
+
+@pytest.mark.parametrize(("sigma", "steps"), [(0.3, 2), (0.5, 8), (0.25, 3)])
+@pytest.mark.parametrize("epsilon", [0.5, 4.0, 11.0])
+def test_two_bins_lie_in_it_by_one_integral(sigma, steps, epsilon):
+    """Given the one bin's ratio, what the other adds is a Gaussian's; in both directions, in 30 digits."""
+    with mpmath.workdps(30):
+        first, second = (mpmath.mpf(sigma) / mpmath.sqrt(times) for times in (steps - steps // 2, steps // 2))
+        e = mpmath.e**epsilon
+
+        def beyond(a, moved):  # chance of r > a, and with moved=1 the mean of r there, under N(0, s²)
+            return mpmath.ncdf((mpmath.mpf(moved) - 0.5) / second - second * mpmath.log(a)) if a > 0 else mpmath.mpf(1)
+
+        def remove(z):  # E[(r1 + r2 - 2e)+]/2
+            r = mpmath.e ** (z / first - 1 / (2 * first**2))
+            a = 2 * e - r
+            return mpmath.npdf(z) * (beyond(a, 1) - a * beyond(a, 0)) / 2
+
+        def add(z):  # e/2·E[(2/e - r1 - r2)+]
+            r = mpmath.e ** (z / first - 1 / (2 * first**2))
+            a = 2 / e - r
+            return mpmath.npdf(z) * e / 2 * (a * (1 - beyond(a, 0)) - (1 - beyond(a, 1))) if a > 0 else mpmath.mpf(0)
+
+        places = [mpmath.mpf(k) / 2 for k in range(-30, 61)]
+        kinks = [first * mpmath.log(at) + 1 / (2 * first) for at in (2 * e, 2 / e)]
+        truth = max(mpmath.quad(each, sorted([*places, *kinks])) for each in (remove, add))
+        lower, upper = OneBin.of(kept(sigma, 2, steps)).delta_ends(epsilon)
+        assert lower <= truth <= upper
+        least, most = OneBin.of(kept(sigma, 2, steps)).epsilon_ends(float(truth))
+        assert least <= epsilon <= most or truth < 1e-250
