@@ -107,8 +107,8 @@ def allocate(plan: Plan, openings: Mapping[int, Opening], budget: Budget, rule: 
         return Allocation(made, spent, openings, rule, {})
     counted = {at: openings[at].weight * plan.phases[at].steps * _error(plan, at, errors) ** 2 for at in places}
     noises = {at: (_cost(plan.phases[at]) / counted[at]) ** 0.25 for at in places}
-    made, spent, total = _least_error(plan, noises, counted, budget)
-    return Allocation(made, spent, openings, rule, {}, total)
+    made, spent = _without_slack(*_least_error(plan, noises, counted, budget), places, budget)
+    return Allocation(made, spent, openings, rule, {}, _total(made, counted))
 
 
 def bought(found: Allocation, budget: Budget) -> Allocation:
@@ -259,15 +259,11 @@ def _error(plan: Plan, at: int, errors: Mapping[int, float]) -> float:
 
 def _least_error(
     plan: Plan, noises: Mapping[int, float], counted: Mapping[int, float], budget: Budget
-) -> tuple[Plan, Bound, float]:
+) -> tuple[Plan, Bound]:
     """From the best by zCDP towards where every phase's share of the error is its share of the cost: at the least error
     counted·noise² rises by as much as ε falls with each noise (Lagrange). The best of all rounds is kept."""
-
-    def total(made: Plan) -> float:
-        return sum(counted[at] * noise_of(made.phases[at].mechanism) ** 2 for at in counted)
-
     made, spent = _fitted(plan, noises, budget)
-    best = (made, spent, total(made))
+    best = (made, spent, _total(made, counted))
     current = {at: noise_of(made.phases[at].mechanism) for at in counted}
     for _ in range(ROUNDS if len(counted) > 1 else 0):
         slopes = _slopes(made, spent, current, budget)
@@ -276,13 +272,30 @@ def _least_error(
         moved = {at: math.exp(middle) * wanted[at] / current[at] for at in counted}
         noises = {at: current[at] * min(max(moved[at] ** 0.5, 1 / CALM), CALM) for at in counted}
         made, spent = _fitted(plan, noises, budget)
-        now = total(made)
+        now = _total(made, counted)
         enough = now > best[2] * (1 - 1e-4)
         best = min(best, (made, spent, now), key=lambda each: each[2])
         if enough:
             break
         current = {at: noise_of(made.phases[at].mechanism) for at in counted}
-    return best
+    return best[:2]
+
+
+def _total(made: Plan, counted: Mapping[int, float]) -> float:
+    """The sum of weighted squared errors."""
+    return sum(counted[at] * noise_of(made.phases[at].mechanism) ** 2 for at in counted)
+
+
+def _without_slack(made: Plan, spent: Bound, places: Sequence[int], budget: Budget) -> tuple[Plan, Bound]:
+    """With less noise in groups that do not decide the figure, one after the other: a plan costs what its costliest
+    group does, and what the others could spend besides is free."""
+    for at in places:
+        noise = noise_of(made.phases[at].mechanism)
+        if made.phases[at].groups:
+            less, figure = _fitted(made, {at: noise}, budget)
+            if noise_of(less.phases[at].mechanism) < noise:
+                made, spent = less, figure
+    return made, spent
 
 
 def _slopes(made: Plan, spent: Bound, noises: Mapping[int, float], budget: Budget) -> dict[int, float]:

@@ -6,6 +6,7 @@ import json
 import math
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,24 @@ def test_the_least_error_of_gaussians_is_that_of_lagrange() -> None:
     total = math.sqrt(sum(1 / each**2 for each in (first, second, third)))
     least = total**-2 * (1.0 + 4.0 + 3.0) ** 2  # of weights 1, 16 and 1·3²
     assert found.error == pytest.approx(least, rel=1e-5)
+
+
+def test_no_group_is_left_with_noise_that_it_can_do_without() -> None:
+    """A plan costs what its costliest group does: what the other spent below that was free (14.24 where 8.9 is met)."""
+    groups = (Phase(Gaussian(1.0), ALL, 1, groups=((1, 0),)), Phase(Laplace(1.0), ALL, 1, groups=((1, 1),)))
+    made = Plan((Phase(Gaussian(2.0), ALL, 1), *groups))
+    openings = {1: Opening("noise_multiplier", False, 1.0), 2: Opening("epsilon", False, 1.0)}
+    found = allocate(made, openings, held(3.0), "error", {})
+    assert found.error is not None and found.error < 8.91
+    assert found.spent.upper is not None and found.spent.upper <= 3.0
+    assert found.spent == accounting.epsilon(found.plan, 1e-6)
+    for at in openings:
+        phases = list(found.plan.phases)
+        phases[at] = replace(
+            phases[at], mechanism=with_noise(phases[at].mechanism, noise_of(phases[at].mechanism) * 0.99)
+        )
+        less = accounting.epsilon(replace(found.plan, phases=tuple(phases)), 1e-6)
+        assert less.upper is not None and less.upper > 3.0
 
 
 def test_one_factor_keeps_how_noise_compares() -> None:
