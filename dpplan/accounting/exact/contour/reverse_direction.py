@@ -75,7 +75,8 @@ class ReverseSum:
     def __init__(self, summed: WithAliases, removed: float, largest: float) -> None:
         """removed: what the measure leaves out, at most. largest: no loss of the add direction is larger."""
         self.summed, self.removed, self.largest = summed, removed, largest
-        self.farthest = outward.down(summed.period - largest, outward.FEW)
+        # A period is a few units off what its frequencies are spaced by.
+        self.farthest = outward.down(summed.period * (1.0 - outward.ARITHMETIC) - largest, outward.FEW)
         places = np.linspace(0.0, self.farthest, 65)
         self.beyond = min(float(np.nanmin(np.append(self.ends_with(places, 1.0)[1], 1.0))), 1.0)
 

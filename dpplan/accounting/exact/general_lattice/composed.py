@@ -38,7 +38,7 @@ FARTHEST = 2.0**45  # lattice points from the origin, beyond which their places 
 @dataclass(frozen=True)
 class DeltaKernel:
     """c(Y) on the points from ε on, for a gap g between ε and the first: `first` + (e^g - 1)·`near`; what periods on
-    add to the upper sum is `tail`·Σ W·near. faded, dropped: e^(-tΛ) and e^(-Λ)."""
+    add to the upper sum is `tail`·Σ W·near. faded: e^(-tΛ). fallen: 1 - e^(-Λ), with its digits where Λ is tiny."""
 
     first: Array
     near: Array
@@ -47,7 +47,7 @@ class DeltaKernel:
     tail: float
     rounding: float
     faded: float
-    dropped: float
+    fallen: float
 
     @classmethod
     def of(cls, lattice: Lattice, points: int) -> "DeltaKernel":
@@ -58,13 +58,13 @@ class DeltaKernel:
         tail = left / -math.expm1(min(-(lattice.r - lattice.h) * points, -1e-300))
         rounding = EPS * (16.0 + 4.0 * lattice.r * points)
         sums = float(first.sum()), float(near.sum())
-        return cls(first, near, *sums, tail, rounding, left, math.exp(-lattice.h * points))
+        return cls(first, near, *sums, tail, rounding, left, -math.expm1(-lattice.h * points))
 
     def of_all_periods(self, first: float, near: float) -> tuple[float, float]:
         """Both sums over all periods from a point on, of those over the first one. With ρ = e^(-tΛ), d = e^(-Λ), the
         p-th adds ρ^p·(d^p·first + (1 - d^p)·near) and ρ^p·near."""
-        both = 1.0 - self.faded * self.dropped
-        later = self.faded * (1.0 - self.dropped) / ((1.0 - self.faded) * both)
+        both = 1.0 - self.faded + self.faded * self.fallen
+        later = self.faded * self.fallen / ((1.0 - self.faded) * both)
         return first / both + later * near, near / (1.0 - self.faded)
 
 

@@ -231,8 +231,9 @@ def _halves(law: Law, halves: Array, window: tuple[float, float] | None) -> _Hal
     relative = np.zeros(cells)
     np.maximum.at(relative, where, np.where(p + q > 0.0, found.relative[inner], 0.0))
     lump = (float(p[merged].sum()), float(q[merged].sum()))
-    # Of what has next to no mass much is not known, and matters as little.
-    off = (float((side * found.relative[inner])[merged].sum()) for side in (p, q))
+    # Of what has next to no mass much is not known, and matters as little; of what has none, nothing.
+    products = (np.where(merged, side * found.relative[inner], 0.0) for side in (p, q))
+    off = (float(np.where(np.isnan(each), np.inf, each).sum()) for each in products)
     rounding = max(part / max(whole, LEAST_MASS) for part, whole in zip(off, lump, strict=True)) + 64.0 * EPS
     if window:
         atoms = law.atoms

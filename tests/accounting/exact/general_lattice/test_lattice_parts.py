@@ -298,3 +298,25 @@ def test_where_all_that_is_not_known_is_rounding_no_finer_lattice_is_laid(monkey
     monkeypatch.setattr(Composed, "improves", lambda own, most, epsilon: own.points < most)
     assert run.epsilon(1e-20, Accuracy(5e-4, 2**16)) == found
     assert len(set(points)) == 2
+
+
+@pytest.mark.parametrize("period", [1e-10, 1e-7, 1e-4, 1.0, 30.0])
+@pytest.mark.parametrize("turned", [0.8, 3.0, 15.0])
+def test_sums_over_all_periods_keep_their_digits_where_a_period_is_tiny(period: float, turned: float) -> None:
+    """1 - e^(-Λ) lost them: what was told was off by up to 1e-11, and no bound counted it."""
+    points = 1024
+    h = period / points
+    lattice = Lattice(h, (1.0 + turned / period) * h)
+    kernel = DeltaKernel.of(lattice, points)
+    masses = np.random.default_rng(5).random(points)
+    found, sums = ComposedMasses(masses, 0.0, 0.0, 0.0, 0.0, 0.0), SuffixSums(masses, kernel, whole=True)
+    epsilons = np.array([0.0, 0.3 * period, -0.4 * period, 0.5 * h])
+    low, high = (found.many(epsilons, lattice, sums, side) for side in (-1.0, 1.0))
+    with mp.workdps(50):
+        r, step = mpf(lattice.r), mpf(lattice.h)
+        for at, epsilon in enumerate(map(mpf, epsilons.tolist())):
+            first = int(mp.floor(epsilon / step)) + 1
+            own = [(mpf(float(masses[n % points])), n) for n in range(first, first + points)]
+            gain = sum(mass * mp.exp(-(r - step) * n) for mass, n in own) / (1 - mp.exp(-(r - step) * points))
+            lost = sum(mass * mp.exp(-r * n) for mass, n in own) / (1 - mp.exp(-r * points))
+            assert low[at] <= gain - mp.exp(epsilon) * lost <= high[at]

@@ -23,7 +23,9 @@ FARTHER = (0.15, 0.3, 0.6, 1.2)
 # More than so many records drawn on average are no rare jumps.
 MOST_DRAWN = 0.02
 RESOLVED = 1e-10  # of an ε, relative: what a search leaves open
-MIRRORED = 16.0 * outward.UNIT  # of 1 and of e^ε: an exponential, a product, two differences
+# Of 1 and of e^ε: an exponential, a product, two differences; and what a sum with aliases takes off before, of about
+# the same size (contour.reverse_direction), three differences more.
+MIRRORED = 16.0 * outward.UNIT
 
 
 def mirrored(epsilons: Array, at: Callable[[Array], tuple[Array, Array]]) -> tuple[Array, Array]:
