@@ -377,3 +377,22 @@ def test_a_proof_whose_balls_are_of_no_use_ends_at_once():
     curve.slope = lambda e: prove.balls.arb(-1)
     curve.terms = lambda e: ()
     assert invert_proof.bracket(curve, prove.balls.arb(1e-5), 1.0, 60).upper is None
+
+
+@pytest.mark.parametrize(
+    ("sigmas", "q", "counts"),
+    [
+        ((0.14438767437060218, 0.4331630230821065), 0.008122721342323048, (4, 3)),
+        ((0.2147, 0.6441), 0.00104697, (10, 1)),
+        ((0.0794, 0.2382), 0.000708, (10, 20)),
+    ],
+)
+def test_full_batches_that_leave_a_lattice_nothing_near_the_origin_are_no_division_by_zero(sigmas, q, counts):
+    phases = zip(sigmas, (1.0, q), counts, strict=True)
+    plan = plan_of(*phases)
+    found = epsilon(plan, 0.26343974638379924)
+    full = epsilon(plan_of((sigmas[0], 1.0, counts[0])), 0.26343974638379924)
+    assert full.lower <= found.upper and found.lower <= found.upper
+    assert delta(plan, found.upper).lower <= 0.26343974638379924 <= delta(plan, found.lower).upper
+    for at in (1.64, 8.48):
+        assert delta(plan, at).upper >= delta(plan_of((sigmas[0], 1.0, counts[0])), at).lower

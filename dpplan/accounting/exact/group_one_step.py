@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 
+from dpplan.accounting.numerics import outward
 from dpplan.accounting.numerics.bisection import first_true
 from dpplan.accounting.numerics.normal import log_normal_tail
 from dpplan.accounting.pairs.gaussian_mixtures import GroupLoss
@@ -21,16 +22,21 @@ LEFT_OUT = 1e-300  # more than all weights that are no floats, and what a float 
 FARTHEST = 60.0  # of x, in σ beyond the largest mean: such a tail is e^-1800
 FIRST_NUDGE, NUDGES = 1e-15, 60  # of ε, relative; doubled until an end is proven
 LOG_LEAST = -690.0
+# Of what a loss falls short of ε, of logarithms and of how far these are off: beyond, half-lines are not subtracted.
+FARTHEST_SHORT, MOST_LOG, MOST_SLACK = 30.0, 600.0, 0.1
 
 
 def delta_ends(law: GroupLoss, epsilon: float) -> tuple[float, float, float]:
     """(lower, upper) around delta(ε), ε >= 0; and -d/dε of it, about."""
     place, short = _place(law, epsilon)
     gain, loss, slack = _logs(law, place, epsilon)
-    if max(gain, loss) < LOG_LEAST:
+    if max(gain, loss) + slack < LOG_LEAST:
         return 0.0, LEFT_OUT + math.exp(LOG_LEAST), 0.0
+    if not (short <= FARTHEST_SHORT and loss <= MOST_LOG and slack <= MOST_SLACK):
+        # Any half-line that begins before x* holds what delta counts, and more.
+        return 0.0, min(outward.up(math.exp(min(gain + slack, 0.0)), outward.SERIES) + LEFT_OUT, 1.0), 0.0
     top, bottom = math.exp(min(gain, 0.0)), math.exp(loss)
-    error = slack * (top + bottom) + LEFT_OUT
+    error = math.expm1(slack) * (top + bottom) + LEFT_OUT
     upper = max(top - bottom, 0.0) + error + math.expm1(short) * (top + error)
     return max(top - bottom - error, 0.0), min(upper, 1.0), bottom
 
@@ -86,7 +92,8 @@ def _logs(law: GroupLoss, x: float, epsilon: float) -> tuple[float, float, float
     """log of P's and of e^ε times Q's mass beyond x, and how far either may be off."""
     sigma, rows = law.noise_multiplier, [row for row in zip(*law.components, strict=True) if row[1] > 0.0]
     gains = [math.log(weight) + log_normal_tail(max((x - mean) / sigma, -37.0)) for mean, weight, _ in rows]
-    gain = float(np.logaddexp.reduce(gains))
+    most = max(gains)
+    gain = most + math.log(math.fsum(math.exp(each - most) for each in gains))
     loss, far = epsilon + log_normal_tail(max(x / sigma, -37.0)), max(abs(x), abs(x - float(rows[-1][0]))) / sigma
     parts = 4.0 * (max(map(abs, gains)) + abs(loss) + abs(epsilon)) + 8.0 * far * (1.0 + far)
     return gain, loss, EPS * (32.0 + len(rows) + parts) + law.weight_off

@@ -16,6 +16,7 @@ bins that are not reached adding none. In the other direction R < e^-ε takes ev
 """
 
 import math
+import sys
 from collections.abc import Callable
 
 from dpplan.accounting import gdp
@@ -61,7 +62,7 @@ class OneBin:
         moved = epsilon + math.log(self.total)
         lower = outward.down(self._mean(outward.up(moved, outward.ARITHMETIC), upper=False), outward.SUM)
         uppers = [
-            outward.up(math.exp(-epsilon) / cut, outward.SERIES)
+            max(outward.up(math.exp(-epsilon) / cut, outward.SERIES), sys.float_info.min)
             + self._mean(outward.down(moved + math.log1p(-cut), outward.ARITHMETIC), upper=True)
             for cut in CUTS
         ]

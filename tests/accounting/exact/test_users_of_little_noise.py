@@ -83,3 +83,14 @@ def test_counts_of_other_laws_say_nothing():
     known = [(grouped(0.5, 1.0, 3), 1)]
     assert drawn_counts.epsilon_above(known, 1e-5) == float("inf")
     assert drawn_counts.delta_above(known, 1.0) == 1.0
+
+
+@pytest.mark.parametrize("sigma", [1e-10, 1e-9, 1e-6])
+def test_noise_beyond_the_digits_of_a_loss_is_still_bounded(sigma):
+    """A loss of 10^20 is known to thousands: what two half-lines differ by is not, and was an exponential beyond
+    floats."""
+    plan = Plan((Phase(Gaussian(sigma), Poisson(0.3), 1),), max_per_user=2, privacy_unit="user")
+    found = exact.epsilon(plan, 1e-5)
+    assert 0.0 <= found.lower <= 2.0001 / sigma**2 and 2.0 / sigma**2 <= found.upper < 2.1 / sigma**2
+    back = exact.delta(plan, 1.0 / sigma**2)  # far below what two examples lose, far above what one does
+    assert back.lower <= 0.09 <= back.upper

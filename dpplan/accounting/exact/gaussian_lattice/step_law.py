@@ -109,14 +109,16 @@ class _Layout:
 
     @classmethod
     def of(cls, step: _Step, h: float, ends: Array) -> "_Layout":
-        """The lump is the cell's worth of losses around that of x = 0; its mean is the origin."""
-        centre = float(step.loss(np.zeros(1))[0])
+        """The lump is the cell's worth of losses around that of x = 0, or of the end that is nearest to it where full
+        batches leave none there; its mean is the origin. Any cell may be merged into its mean."""
+        centre = float(step.loss(np.clip(np.zeros(1), *ends))[0])
         lump = np.clip(np.sort(step.place(np.array([centre - 0.5 * h, centre + 0.5 * h]))), *ends)
         unit = WIDE * min(step.sigma, step.sigma**2)
         pieces = lump[0] + (lump[1] - lump[0]) * np.linspace(0.0, 1.0, 2 + int((lump[1] - lump[0]) / unit))
         flat = np.full(len(pieces) - 1, centre)
         mass, excess = _integrals(step, pieces[:-1], np.diff(pieces), flat, 0.0 * flat)
-        origin = centre + math.log1p(math.fsum(excess) / math.fsum(mass))
+        whole = math.fsum(mass)
+        origin = centre + (math.log1p(math.fsum(excess) / whole) if whole > 0.0 else 0.0)
         least, most = np.sort(step.loss(ends))
         first, last = math.floor((least - origin) / h) - 1, math.ceil((most - origin) / h) + 1
         y = origin + h * np.arange(first, last + 1, dtype=np.float64)
