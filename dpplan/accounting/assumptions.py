@@ -50,11 +50,12 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "most K examples has the mixture of N(j, σ²) over how many are drawn. Where each example joins one of T "
         "steps, it is the mixture of T normal laws whose means are the unit vectors, from N(0, σ²) in T dimensions. "
         "Steps that share noise are one Gaussian release of C·x, over how far a record moves it, and, where groups "
-        "take turns, one of each turn.",
+        "take turns, one of each turn. Where an example joins several of a round's steps it has, from above, one of "
+        "each of as many blocks.",
         "Mironov, Talwar, Zhang 2019, arXiv:1908.10530, Thm 4; Zhu, Dong, Wang 2022, arXiv:2106.08567, Thm 11; Balle, "
         "Barthe, Gaboardi 2018, arXiv:1807.01647, Thm 9; Chua et al. 2024, arXiv:2403.17673; Charles et al. "
         "2024, arXiv:2407.07737; Denisov et al. 2022, arXiv:2202.08312; Choquette-Choo et al. 2022, arXiv:2211.06530, "
-        "and 2023, arXiv:2306.08153; accounting/pairs",
+        "and 2023, arXiv:2306.08153; Feldman, Shenfeld 2025, arXiv:2502.08202; accounting/pairs",
     ),
     Assumption(
         "adaptive composition",
@@ -163,11 +164,12 @@ CERTIFICATE: tuple[Assumption, ...] = (
         BOUNDED,
         "run",
         "An example adds to the sum a vector of L2 norm at most the clip norm C, one for all its views, and changes "
-        "nothing else of the step: not the gradient of another example, not a buffer, not the divisor (which is q·n "
-        "with the public n), not whether the step fails or is left out: an empty batch is a step like others, with its "
-        "noise. Where steps share noise, C is one number for the whole phase: a clip norm, or a weight before noise is "
-        "added, that changes from step to step is not covered. A gradient that is not finite adds nothing. The norm is "
-        "that of the sum as it is computed, rounding included.",
+        "nothing else of the step, nor of a later one but through what is released: not the gradient of another "
+        "example, not a buffer, not the divisor (which is q·n with the public n), not whether the step fails or is "
+        "left out: an empty batch is a step like others, with its noise. Where steps share noise, C is one number "
+        "for the whole phase: a clip norm, or a weight before noise is added, that changes from step to step is not "
+        "covered. A gradient that is not finite adds nothing. The norm is that of the sum as it is computed, "
+        "rounding included.",
         "`dpplan train` keeps examples apart or tests that they are, and clips with a margin for the rounding that it "
         "finds where it runs (isolation and arithmetic in its report); elsewhere it is the user's to show. A model "
         "that raises on one example ends its run, which says so; where one is taken at a time, that one adds nothing",
@@ -184,14 +186,16 @@ CERTIFICATE: tuple[Assumption, ...] = (
     Assumption(
         "other mechanisms are what is stated of them",
         "run",
-        "A release that a plan names beside DP-SGD (Laplace, geometric, randomized response, a choice, a stated "
-        "(ε, δ), μ or curve) is private as the plan says: with its sensitivity, for the same neighbours and the same "
-        "protected unit as all other phases, on the same data, and with noise of exactly its law, drawn anew for each "
-        "release, each number in it and each record that answers, independently of all others. A floating-point "
-        "Laplace sampler has not (Mironov 2012). Nothing of it is run or tested here. Of a search (repeat) the number "
-        "of trials is drawn by the law that is stated, without a look at the data; each trial, its setting included, "
-        "is drawn anew and by itself, independently of all others and of their number; and the best is released by a "
-        "score that is public or is a release of its trial, and nothing else.",
+        "A release that a plan names beside DP-SGD (Laplace, geometric, randomized response, a choice, a stated (ε, "
+        "δ), μ or curve) is private as the plan says: with its sensitivity (of several numbers with Laplace or "
+        "geometric noise the sum of what each moves by, not the length of a clipped vector), a choice by the weights "
+        "that `dpplan help mechanisms` tells, for the same neighbours and the same protected unit as all other "
+        "phases, on the same data, and with noise of exactly its law, drawn anew for each release, each number in it "
+        "and each record that answers, independently of all others. A floating-point Laplace sampler has not "
+        "(Mironov 2012). Nothing of it is run or tested here. Of a search (repeat) the number of trials is drawn by "
+        "the law that is stated, without a look at the data; each trial, its setting included, is drawn anew and by "
+        "itself, independently of all others and of their number; and the best is released by a score that is public "
+        "or is a release of its trial, and nothing else.",
         "`dpplan help plans`; accounting/pairs names the theorem of each",
     ),
     Assumption(
@@ -228,11 +232,11 @@ CERTIFICATE: tuple[Assumption, ...] = (
     Assumption(
         NEIGHBOURS,
         "claim",
-        "Neighbouring data sets differ by one example more or less. Replacing one costs more, up to what two cost, and "
-        "is asked for by --adjacency replace-one; under zero-out one is exchanged for nothing, and n stays. "
-        f"{ZEROED} "
-        "The protected unit is one row: a person with k rows has (k·ε, k·e^((k-1)·ε)·δ), a duplicated row counts "
-        "twice, and examples made from one another (crops, n-grams, windows of a series) are several.",
+        "Neighbouring data sets differ by one example more or less. Replacing one costs more, up to what two cost, "
+        "and is asked for by --adjacency replace-one; under zero-out one is exchanged for nothing, and n stays. "
+        f"{ZEROED} The protected unit is one row: a person with k rows has (k·ε, k·e^((k-1)·ε)·δ), of figures that "
+        "are made of n those for the fewest examples on the way, a duplicated row counts twice, and examples made "
+        "from one another (crops, n-grams, windows of a series) are several.",
         "Dwork, Roth 2014, §2.3; Vadhan 2017, Lemma 2.2",
     ),
     Assumption(

@@ -299,8 +299,9 @@ def _discrete_gaussian(mechanism: Mechanism) -> RenyiCurve:
 
 
 def _bounded_range(mechanism: Mechanism) -> RenyiCurve:
-    """The losses of the exponential mechanism lie in an interval as long as its epsilon: a quarter of what pure
-    differential privacy alone gives."""
+    """The losses of the exponential mechanism lie in an interval as long as its epsilon (Durfee, Rogers 2019,
+    arXiv:1905.04273): a quarter of what pure differential privacy alone gives. That is of its weights
+    e^(epsilon·score/(2·sensitivity)), and not of every choice that is private."""
     assert isinstance(mechanism, Exponential)
     return BoundedRange(mechanism.epsilon)
 

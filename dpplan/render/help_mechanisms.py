@@ -12,10 +12,12 @@ accounted like any other. With sampling they are those of a step that draws ever
 
 - laplace: epsilon, or noise_scale, the scale of the noise where a record moves the answer by 1: epsilon is
 1/noise_scale. Beside a query, the scale of the noise that is added to its answer, in units of the data: epsilon is how
-far a record (or user) moves the answer, over noise_scale. Exact.
+far a record (or user) moves the answer, over noise_scale. How far a record moves several numbers is the sum of what it
+moves each by (L1), and not the length of a clipped vector (L2). Exact.
 
 - discrete-laplace: epsilon and sensitivity (1), a whole number: two-sided geometric noise. Or noise_scale in place of
-epsilon, sensitivity/noise_scale. Beside a query its sensitivity follows, and noise_scale is as of laplace. Exact.
+epsilon, sensitivity/noise_scale. Beside a query its sensitivity follows, and noise_scale is as of laplace, as are
+several numbers. Exact.
 
 - discrete-gaussian: noise_scale, σ in e^(-k²/(2σ²)), and sensitivity (1), how far a record moves the one whole number;
 or differences, a list of how far it moves each of several; or l2_sensitivity, how far it moves several together. Exact
@@ -30,8 +32,9 @@ replace-one. Exact.
 - gdp: mu, stated of anything; at most what a Gaussian costs.
 
 - exponential, noisy-max, permute-and-flip: epsilon. Only that is known of them, so the figure has a lower end without
-them and an upper end with all that they can cost. rdp knows more of the exponential mechanism, and
-answers where no accountant is named.
+them and an upper end with all that they can cost. exponential is a choice by weights e^(epsilon·score/(2·sensitivity)),
+where a record moves each score by that sensitivity at most: of it rdp knows more, and answers where no accountant is
+named. A choice that is private for another reason is epsilon-delta.
 
 - above-threshold: threshold_scale and query_scale, of the Laplace noise in units of how far a record moves a query,
 answers (1), and queries (any, or monotone): the sparse vector technique, from above by its epsilon, 1/threshold_scale +
@@ -40,9 +43,9 @@ is drawn once and kept for all answers, that of a query anew for each; only abov
 after so many answers of above it stops. Queries are monotone where a record moves all of the stream in one direction.
 
 - thresholded-counts: noise_scale, threshold, partitions (1), and noise (gaussian, or laplace): noisy counts of which
-the large are released with their names, such as a vocabulary. One record adds at most 1 to each of so many counts.
-Between what the noise costs and that with the chance of a name that only the record has. A zeroed record is in no
-partition.
+the large are released with their names, such as a vocabulary. One record adds at most 1 to each of so many counts, and
+to which follows from nothing but that record. Between what the noise costs and that with the chance of a name that only
+the record has. A zeroed record is in no partition.
 
 - tree: noise_multiplier, participations (1) and separation (1): DP-FTRL. steps is the length of the run, in which a
 record takes part so often at most, so many steps apart at least. Who is in which step is fixed whatever examples say

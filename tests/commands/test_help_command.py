@@ -34,7 +34,8 @@ ASKED = (
     "independently of all others and of their number", "dpplan's own too",
     "every subset of the cap, anew at each step", "declares participations and separation", "whoever else is there",
     "an empty batch is a step like others", "one number for the whole phase", "drawn anew for each release",
-    "which phases there are", "may take turns",
+    "which phases there are", "may take turns", "not the length of a clipped vector", "by the weights that",
+    "nor of a later one but through what is released", "the fewest examples on the way", "as many blocks",
     "same protected unit", "noise of exactly its law", "dominating pair", "adaptive composition",
 )  # fmt: skip
 
@@ -179,3 +180,17 @@ def test_every_command_that_counts_earlier_runs_says_alike_what_it_reads() -> No
         said.update(dict.fromkeys([command] * len(found), "".join(each.help for each in found)))
     assert "solve" in said and "epsilon" in said and len(set(said.values())) == 1
     assert "whole plan" in said["solve"] and "DpEvent" in said["solve"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "e^(epsilon·score/(2·sensitivity))",
+        "the sum of what it moves each by (L1)",
+        "to which follows from nothing but that record",
+        "is drawn once and kept for all answers",
+    ],
+)
+def test_mechanisms_say_what_their_law_is_of(dpplan: Run, said: str) -> None:
+    """A choice that is private for another reason loses twice as much over many releases: 4.77 where 2.40 is told."""
+    assert said in " ".join(dpplan("help", "mechanisms").stdout.split())
