@@ -27,7 +27,8 @@ SAME_N = "Neighbours have equally many records, so n may be published."
 GROUP_N = (
     "The n of a group under parallel is public in the same way, and so are the q, steps and divisor made of it. "
     "Under replace-one the new record may be in another group, so that neighbours differ in the n of both, and ε does "
-    "not cover these; under zero-out a zeroed record stays in the n of its group."
+    "not cover these; under zero-out a zeroed record stays in the n of its group. Nor does it cover a number of "
+    "records where users are replaced: the new one may have more or fewer."
 )
 
 # What every place says of a record that is zeroed out.

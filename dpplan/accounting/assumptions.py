@@ -192,10 +192,13 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "that `dpplan help mechanisms` tells, for the same neighbours and the same protected unit as all other "
         "phases, on the same data, and with noise of exactly its law, drawn anew for each release, each number in it "
         "and each record that answers, independently of all others. A floating-point Laplace sampler has not "
-        "(Mironov 2012). Nothing of it is run or tested here. Of a search (repeat) the number of trials is drawn by "
-        "the law that is stated, without a look at the data; each trial, its setting included, is drawn anew and by "
-        "itself, independently of all others and of their number; and the best is released by a score that is public "
-        "or is a release of its trial, and nothing else.",
+        "(Mironov 2012). Its sensitivity is that of the answer as it is computed, rounding included. Whether it is "
+        "made, how many numbers it has, the bins of a histogram and what a choice chooses from are the same whatever "
+        "the data say: an empty bin is released with its noise, and names that come from the data are "
+        "thresholded-counts. Nothing of it is run or tested here. Of a search (repeat) the number of trials is drawn "
+        "by the law that is stated, without a look at the data; each trial, its setting included, is drawn anew and "
+        "by itself, independently of all others and of their number; and the best is released by a score that is "
+        "public or is a release of its trial, and nothing else.",
         "`dpplan help plans`; accounting/pairs names the theorem of each",
     ),
     Assumption(

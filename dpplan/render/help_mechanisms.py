@@ -34,7 +34,9 @@ replace-one. Exact.
 - exponential, noisy-max, permute-and-flip: epsilon. Only that is known of them, so the figure has a lower end without
 them and an upper end with all that they can cost. exponential is a choice by weights e^(epsilon·score/(2·sensitivity)),
 where a record moves each score by that sensitivity at most: of it rdp knows more, and answers where no accountant is
-named. A choice that is private for another reason is epsilon-delta.
+named. permute-and-flip takes an answer, of all in random order, with chance e^(epsilon·(score - best)/(2·sensitivity));
+noisy-max names the largest score after noise that makes that private with epsilon. What is chosen from is the same
+whatever the data say. A choice that is private for another reason is epsilon-delta.
 
 - above-threshold: threshold_scale and query_scale, of the Laplace noise in units of how far a record moves a query,
 answers (1), and queries (any, or monotone): the sparse vector technique, from above by its epsilon, 1/threshold_scale +

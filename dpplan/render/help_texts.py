@@ -328,10 +328,14 @@ With query, a phase says what it asks, and the figure comes with how near the an
 kind is count, sum, mean, histogram or quantile (with p and candidates; of exponential and permute-and-flip); bounds are
 what values are clipped to, n is the public number of records of a mean, max_per_user how many of one user's records are
 counted, chosen by nothing but that user's own. A record is in one bin of a histogram (of a user, each record that is
-counted), and under zero-out a zeroed one in none. In place of a setting of laplace or gaussian, standard_error says how
-much noise is wanted. The noise that is shown is to be added in full: Laplace of scale sensitivity / ε, Gaussian of that
-standard error. A query is asked of whole users: it adds up with phases that draw and clip users whole, and not with
-max_per_user for the plan.
+counted), and under zero-out a zeroed one in none. Bins and candidates are the same whatever the data say, and an empty
+bin is released with its noise like others. A candidate's score is minus the distance between the records below it and p
+of all records, those that there are: with p of a fixed n in its place it moves by 1 and not by max(p, 1 - p) under
+add-remove, and is not this. The n of a mean counts records, and where a user is replaced by one who has more or fewer
+it changes: then it has to be known anyway. A value that is not a number adds nothing. In place of a setting of laplace
+or gaussian, standard_error says how much noise is wanted. The noise that is shown is to be added in full: Laplace of
+scale sensitivity / ε, Gaussian of that standard error. A query is asked of whole users: it adds up with phases that
+draw and clip users whole, and not with max_per_user for the plan.
 
 dpplan solve PLAN --target-eps finds the noise that is left out (noise_multiplier, epsilon, mu), or is said to be open
 (open: true), with a weight each: by shares of the budget, for the least error, or from given values by one factor.

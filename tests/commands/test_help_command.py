@@ -34,7 +34,9 @@ ASKED = (
     "independently of all others and of their number", "dpplan's own too",
     "every subset of the cap, anew at each step", "declares participations and separation", "whoever else is there",
     "an empty batch is a step like others", "one number for the whole phase", "drawn anew for each release",
-    "which phases there are", "may take turns", "not the length of a clipped vector", "by the weights that",
+    "which phases there are", "may take turns", "an empty bin is released with its noise",
+    "what a choice chooses from", "as it is computed, rounding included", "the new one may have more or fewer",
+    "not the length of a clipped vector", "by the weights that",
     "nor of a later one but through what is released", "the fewest examples on the way", "as many blocks",
     "same protected unit", "noise of exactly its law", "dominating pair", "adaptive composition",
 )  # fmt: skip
@@ -189,8 +191,24 @@ def test_every_command_that_counts_earlier_runs_says_alike_what_it_reads() -> No
         "the sum of what it moves each by (L1)",
         "to which follows from nothing but that record",
         "is drawn once and kept for all answers",
+        "with chance e^(epsilon·(score - best)/(2·sensitivity))",
+        "What is chosen from is the same whatever the data say",
     ],
 )
 def test_mechanisms_say_what_their_law_is_of(dpplan: Run, said: str) -> None:
     """A choice that is private for another reason loses twice as much over many releases: 4.77 where 2.40 is told."""
     assert said in " ".join(dpplan("help", "mechanisms").stdout.split())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "an empty bin is released with its noise like others",
+        "minus the distance between the records below it and p of all records, those that there are",
+        "then it has to be known anyway",
+        "A value that is not a number adds nothing",
+    ],
+)
+def test_plans_say_what_a_query_is_of(dpplan: Run, said: str) -> None:
+    """Of bins that are printed only where somebody is in them, each alone tells who is: δ = 1 at every ε."""
+    assert said in " ".join(dpplan("help", "plans").stdout.split())
