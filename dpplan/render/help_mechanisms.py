@@ -23,9 +23,11 @@ several numbers. Exact.
 or differences, a list of how far it moves each of several; or l2_sensitivity, how far it moves several together. Exact
 but for the last, which rdp and zcdp answer from above: of a length alone no single change is the worst.
 
-- randomized-response: epsilon and categories (2): each record answers for itself. Not under add-remove. Under zero-out
-a zeroed record answers uniformly at random; one that answers as some category would is replaced, and costs more: choose
-replace-one. Exact.
+- randomized-response: epsilon and categories (2): each record answers for itself, once, with the true one of so many
+categories by chance e^epsilon/(e^epsilon + categories - 1), and with each other one by the same chance. Other answers
+that are private with epsilon (a bit for each category, subsets, unequal chances) may cost more: choose epsilon-delta.
+Not under add-remove. Under zero-out a zeroed record answers uniformly at random; one that answers as some category
+would is replaced, and costs more: choose replace-one. Exact.
 
 - epsilon-delta: epsilon and delta (0), stated of anything. Exact for the worst that has it.
 

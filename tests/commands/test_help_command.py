@@ -36,7 +36,7 @@ ASKED = (
     "an empty batch is a step like others", "one number for the whole phase", "drawn anew for each release",
     "which phases there are", "may take turns", "an empty bin is released with its noise",
     "what a choice chooses from", "as it is computed, rounding included", "the new one may have more or fewer",
-    "not the length of a clipped vector", "by the weights that",
+    "not the length of a clipped vector", "by the weights or chances that",
     "nor of a later one but through what is released", "the fewest examples on the way", "as many blocks",
     "same protected unit", "noise of exactly its law", "dominating pair", "adaptive composition",
 )  # fmt: skip
@@ -193,6 +193,7 @@ def test_every_command_that_counts_earlier_runs_says_alike_what_it_reads() -> No
         "is drawn once and kept for all answers",
         "with chance e^(epsilon·(score - best)/(2·sensitivity))",
         "What is chosen from is the same whatever the data say",
+        "by chance e^epsilon/(e^epsilon + categories - 1), and with each other one by the same chance",
     ],
 )
 def test_mechanisms_say_what_their_law_is_of(dpplan: Run, said: str) -> None:
