@@ -3,7 +3,8 @@
 Neighbours decide how far. Let a record be worth x in [low, high] and a user have at most k records:
 
     count       add-remove, zero-out: k                          replace-one: k
-    sum         add-remove, zero-out: k·max(|low|, |high|)       replace-one: high - low, of one record; of a user,
+    sum         add-remove, zero-out: k·max(|low|, |high|)       replace-one: high - low, of one record that adds a
+                                                                 value within the bounds, whatever it says; of a user,
                                                                  who may have fewer, k·(max(high, 0) - min(low, 0))
     mean        of a public number n of records: as the sum, over n. Under add-remove neighbours differ in n.
     histogram   add-remove, zero-out: k in the sum of all bins (l1) and, if all are in one bin, as a vector (l2);
@@ -26,6 +27,7 @@ from dpplan.rounding import down, up
 KINDS = ("count", "sum", "mean", "histogram", "quantile")
 BOUNDED = ("sum", "mean", "quantile")
 IN_NO_BIN = "a zeroed record being in no bin"
+WITHIN_BOUNDS = "every record adding a value within the bounds"
 MISSED = 0.05  # chance to lie farther away than is said
 _NORMAL = 1.959963984540055  # the quantile of a normal law that leaves half of that on either side
 
@@ -98,8 +100,8 @@ class Query:
 class AnswerAccuracy:
     """How near one released answer is. sensitivity: of the answer. noise: what is added, in words. standard_error: in
     units of the data; None of a choice. within: what it misses by at most, but for a chance of MISSED. per_noise: the
-    standard error per unit of noise (`openings.noise_of`), where they are in proportion or nearly. zeroed: what a
-    record does that is zeroed out, where the sensitivity rests on it."""
+    standard error per unit of noise (`openings.noise_of`), where they are in proportion or nearly. rests_on: what
+    a record does, where the sensitivity rests on it."""
 
     kind: str
     sensitivity: float
@@ -107,7 +109,7 @@ class AnswerAccuracy:
     standard_error: float | None
     within: float
     per_noise: float | None = None
-    zeroed: str = ""
+    rests_on: str = ""
 
 
 def settings(query: Query, kind: str, adjacency: Adjacency, unit: str) -> dict[str, float | int]:
@@ -142,8 +144,17 @@ def answered_by(query: Query, kind: str) -> list[str]:
 
 def accuracy(query: Query, mechanism: Mechanism, adjacency: Adjacency, unit: str) -> AnswerAccuracy:
     """How near the answer of this mechanism is."""
-    zeroed = IN_NO_BIN if query.kind == "histogram" and adjacency == ZERO_OUT else ""
-    return dataclasses.replace(_accuracy(query, mechanism, adjacency, unit), zeroed=zeroed)
+    rests_on = ""
+    if query.kind == "histogram" and adjacency == ZERO_OUT:
+        rests_on = IN_NO_BIN
+    if (
+        query.kind in ("sum", "mean")
+        and adjacency == REPLACE_ONE
+        and unit != "user"
+        and not query.low <= 0 <= query.high
+    ):
+        rests_on = WITHIN_BOUNDS  # of [50, 100], one that adds nothing moves the sum by 100 and not by 50
+    return dataclasses.replace(_accuracy(query, mechanism, adjacency, unit), rests_on=rests_on)
 
 
 def _accuracy(query: Query, mechanism: Mechanism, adjacency: Adjacency, unit: str) -> AnswerAccuracy:

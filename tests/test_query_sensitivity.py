@@ -9,7 +9,7 @@ import pytest
 
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.mechanism import DiscreteLaplace, Exponential, Gaussian, Laplace
-from dpplan.query_sensitivity import IN_NO_BIN, MISSED, Query, accuracy, answered_by, settings
+from dpplan.query_sensitivity import IN_NO_BIN, MISSED, WITHIN_BOUNDS, Query, accuracy, answered_by, settings
 
 User = tuple[int, ...]  # a value for each record
 Vector = np.ndarray
@@ -109,6 +109,21 @@ def test_the_noise_that_is_wanted_claims_no_more_privacy_than_it_gives() -> None
 def test_a_histogram_says_that_a_zeroed_record_is_in_no_bin() -> None:
     """One that stays in some bin moves two, as one that is replaced does; a count that keeps it moves less."""
     noise = Laplace(0.5)
-    assert accuracy(Query("histogram"), noise, ZERO_OUT, "example").zeroed == IN_NO_BIN
+    assert accuracy(Query("histogram"), noise, ZERO_OUT, "example").rests_on == IN_NO_BIN
     others = [(Query("histogram"), ADD_REMOVE), (Query("histogram"), REPLACE_ONE), (Query("count"), ZERO_OUT)]
-    assert {accuracy(query, noise, adjacency, "example").zeroed for query, adjacency in others} == {""}
+    assert {accuracy(query, noise, adjacency, "example").rests_on for query, adjacency in others} == {""}
+
+
+def test_a_replaced_record_that_may_add_nothing_is_told_of() -> None:
+    """Of [50, 100], one without a number that adds nothing moves the sum by 100 where 50 is accounted."""
+    noise = Laplace(0.5)
+    for kind in ("sum", "mean"):
+        asked = Query(kind, low=50.0, high=100.0, n=10)
+        assert accuracy(asked, noise, REPLACE_ONE, "example").rests_on == WITHIN_BOUNDS
+        others = [(asked, REPLACE_ONE, "user"), (Query(kind, low=0.0, high=9.0, n=10), REPLACE_ONE, "example")]
+        others += [(asked, ZERO_OUT, "example")]
+        assert {accuracy(query, noise, adjacency, unit).rests_on for query, adjacency, unit in others} == {""}
+        # the bounds that contain 0 already allow for one that adds nothing
+        assert Query(kind, low=0.0, high=9.0, n=10).sensitivity(REPLACE_ONE, "example", 1) == 9.0 / (
+            10 if kind == "mean" else 1
+        )

@@ -17,11 +17,13 @@ moves each by (L1), and not the length of a clipped vector (L2). Exact.
 
 - discrete-laplace: epsilon and sensitivity (1), a whole number: two-sided geometric noise. Or noise_scale in place of
 epsilon, sensitivity/noise_scale. Beside a query its sensitivity follows, and noise_scale is as of laplace, as are
-several numbers. Exact.
+several numbers. The answer, each number of it, is a whole number before noise is added: round what each record adds,
+and not the sum; what stands behind the point of any other answer is released without noise. Exact.
 
 - discrete-gaussian: noise_scale, σ in e^(-k²/(2σ²)), and sensitivity (1), how far a record moves the one whole number;
-or differences, a list of how far it moves each of several; or l2_sensitivity, how far it moves several together. Exact
-but for the last, which rdp and zcdp answer from above: of a length alone no single change is the worst.
+or differences, a list of how far it moves each of several; or l2_sensitivity, how far it moves several together; all of
+them whole numbers, as of discrete-laplace. Exact but for the last, which rdp and zcdp answer from above: of a length
+alone no single change is the worst.
 
 - randomized-response: epsilon and categories (2): each record answers for itself, once, with the true one of so many
 categories by chance e^epsilon/(e^epsilon + categories - 1), and with each other one by the same chance. Other answers
@@ -40,22 +42,25 @@ named. permute-and-flip takes an answer, of all in random order, with chance e^(
 noisy-max names the largest score after noise that makes that private with epsilon. What is chosen from is the same
 whatever the data say. A choice that is private for another reason is epsilon-delta.
 
-- above-threshold: threshold_scale and query_scale, of the Laplace noise in units of how far a record moves a query,
-answers (1), and queries (any, or monotone): the sparse vector technique, from above by its epsilon, 1/threshold_scale +
-2·answers/query_scale, or half the second where queries are monotone (not under replace-one). The noise of the threshold
-is drawn once and kept for all answers, that of a query anew for each; only above or below is told, and no noisy value;
-after so many answers of above it stops. Queries are monotone where a record moves all of the stream in one direction.
+- above-threshold: threshold_scale and query_scale, of the Laplace noise in units of how far a record moves a query, one
+unit for the whole stream and the threshold: the most that it moves any of its queries (where they differ, divide each
+by its own first, and its threshold too). answers (1), and queries (any, or monotone): the sparse vector technique, from
+above by its epsilon, 1/threshold_scale + 2·answers/query_scale, or half the second where queries are monotone (not
+under replace-one). The noise of the threshold is drawn once and kept for all answers, that of a query anew for each;
+only above or below is told, and no noisy value; after so many answers of above it stops. Queries are monotone where a
+record moves all of the stream in one direction.
 
-- thresholded-counts: noise_scale, threshold, partitions (1), and noise (gaussian, or laplace): noisy counts of which
-the large are released with their names, such as a vocabulary. One record adds at most 1 to each of so many counts, and
-to which follows from nothing but that record. Between what the noise costs and that with the chance of a name that only
-the record has. A zeroed record is in no partition.
+- thresholded-counts: noise_scale, threshold, partitions (1), and noise (gaussian, of standard deviation noise_scale, or
+laplace, of that scale): noisy counts of which the large are released with their names, such as a vocabulary. One record
+adds at most 1 to each of so many counts, and to which follows from nothing but that record. Between what the noise
+costs and that with the chance of a name that only the record has. A zeroed record is in no partition.
 
 - tree: noise_multiplier, participations (1) and separation (1): DP-FTRL. steps is the length of the run, in which a
-record takes part so often at most, so many steps apart at least. Who is in which step is fixed whatever examples say
-and whoever else is in the data: batches cut from a list move where a record is removed, and are not covered under
-add-remove. One Gaussian release, exact where the sensitivity is, else from above. With shuffle and order: once a
-record's steps follow from the scheme.
+record takes part so often at most, so many steps apart at least. Blocks are those that lie wholly among these steps: a
+tree that is completed with empty steps releases more, and they count as steps. Who is in which step is fixed whatever
+examples say and whoever else is in the data: batches cut from a list move where a record is removed, and are not
+covered under add-remove. One Gaussian release, exact where the sensitivity is, else from above. With shuffle and order:
+once a record's steps follow from the scheme.
 
 - toeplitz: noise_multiplier, participations and separation as of a tree, and bands, of the square root of prefix sums,
 or coefficients: of a strategy C whose noisy C·x is released (banded matrix factorisation). With cyclic-poisson and as
@@ -68,7 +73,9 @@ under shuffle, order: once, from above, as if the order were told. A matrix that
 kind: toeplitz, which takes a strategy too: the matrix, or its first column. In JSON: entries, the last of each row up
 to the diagonal, as many as bands.
 
-- blt: noise_multiplier, participations and separation as of a tree, decays and scales: the same with buffers.
+- blt: noise_multiplier, participations and separation as of a tree, decays and scales: the same
+with buffers. They are of C, and not of its inverse: along its diagonals stand 1 and then, j steps below, the sum of
+scale·decay^(j - 1) over all buffers.
 
 - zcdp: rho, stated of anything: a bound on Rényi divergences, which rdp and zcdp answer, from above. Where no
 accountant is named, rdp does; the exact one refuses: no pair of laws dominates all that has this rho, and one Gaussian

@@ -332,8 +332,11 @@ counted), and under zero-out a zeroed one in none. Bins and candidates are the s
 bin is released with its noise like others. A candidate's score is minus the distance between the records below it and p
 of all records, those that there are: with p of a fixed n in its place it moves by 1 and not by max(p, 1 - p) under
 add-remove, and is not this. The n of a mean counts records, and where a user is replaced by one who has more or fewer
-it changes: then it has to be known anyway. A value that is not a number adds nothing. In place of a setting of laplace
-or gaussian, standard_error says how much noise is wanted. The noise that is shown is to be added in full: Laplace of
+it changes: then it has to be known anyway; it counts all records, those without a value too, and not those that pass a
+filter. A value that is not a number adds nothing. A sum or mean under replace-one, of examples, with bounds that do not
+contain 0 takes for granted that every record adds a value within them: one that is not a number adds the nearer bound
+to 0, and no record is left out for what it says; else let the bounds contain 0. In place of a setting of laplace or
+gaussian, standard_error says how much noise is wanted. The noise that is shown is to be added in full: Laplace of
 scale sensitivity / ε, Gaussian of that standard error. A query is asked of whole users: it adds up with phases that
 draw and clip users whole, and not with max_per_user for the plan.
 
@@ -372,12 +375,14 @@ phase for each setting, and all of them are paid. repeat is for a number of tria
 of which takes a setting at random and runs by itself, independently of all other trials, as dpplan tune does it.
 
 law is how the number of trials is drawn, without a look at the data: poisson, geometric, logarithmic, negative-binomial
-(with eta, above -1) or binomial (with chance); mean is the expected number. score says what decides: public, of what a
-trial releases and of public data, or released, by a phase of each trial that stands among phases. A score on the
-private data that is not released with noise of its own is neither. How many trials there were, the losers, their times
-and the seed stay private. What the search costs is known from above alone, by the privacy profile of a trial; so the
-figure of the whole plan is an upper bound (--accountant rdp gives that of Papernot and Steinke 2022). dpplan compare
-tuning sets the laws side by side, and dpplan tune runs such a search.
+(with eta, above -1) or binomial (with chance); mean is the expected number. Geometric, logarithmic and
+negative-binomial draw one trial at least (they are truncated); where another draws none, 'none' is released and it is
+not drawn again. score says what decides: public, of what a trial releases and of public data, or released, by a phase
+of each trial that stands among phases. A score on the private data that is not released with noise of its own is
+neither. How many trials there were, the losers, their times and the seed stay private. What the search costs is known
+from above alone, by the privacy profile of a trial; so the figure of the whole plan is an upper bound (--accountant rdp
+gives that of Papernot and Steinke 2022). dpplan compare tuning sets the laws side by side, and dpplan tune runs such a
+search.
 
   dpplan epsilon recipes/plans/dp-sgd-with-tuning.yaml --delta 1e-6
 """

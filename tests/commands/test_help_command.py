@@ -194,6 +194,11 @@ def test_every_command_that_counts_earlier_runs_says_alike_what_it_reads() -> No
         "with chance e^(epsilon·(score - best)/(2·sensitivity))",
         "What is chosen from is the same whatever the data say",
         "by chance e^epsilon/(e^epsilon + categories - 1), and with each other one by the same chance",
+        "one unit for the whole stream and the threshold",
+        "round what each record adds, and not the sum",
+        "all of them whole numbers, as of discrete-laplace",
+        "a tree that is completed with empty steps releases more",
+        "They are of C, and not of its inverse",
     ],
 )
 def test_mechanisms_say_what_their_law_is_of(dpplan: Run, said: str) -> None:
@@ -208,6 +213,9 @@ def test_mechanisms_say_what_their_law_is_of(dpplan: Run, said: str) -> None:
         "minus the distance between the records below it and p of all records, those that there are",
         "then it has to be known anyway",
         "A value that is not a number adds nothing",
+        "takes for granted that every record adds a value within them",
+        "not those that pass a filter",
+        "it is not drawn again",
     ],
 )
 def test_plans_say_what_a_query_is_of(dpplan: Run, said: str) -> None:

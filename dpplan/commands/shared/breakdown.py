@@ -141,15 +141,15 @@ def accuracy_rows(names: Sequence[str], accuracies: Sequence[AnswerAccuracy | No
             each_bin = " each bin" if each.kind == "histogram" else ""
             near = f"±{up(each.within, 3)} at {100 * (1 - MISSED):g} %{each_bin}"
             yield row(name, near, f"{each.kind}: {each.noise}{error}, sensitivity {up(each.sensitivity, 3)}")
-            if each.zeroed:
-                yield row("", "", each.zeroed)
+            if each.rests_on:
+                yield row("", "", each.rests_on)
 
 
 def accuracies_content(names: Sequence[str], accuracies: Sequence[AnswerAccuracy | None]) -> list[dict[str, Any]]:
     told = [(name, each) for name, each in zip(names, accuracies, strict=False) if each is not None]
     fields = [(name, dataclasses.asdict(each)) for name, each in told]
     return [
-        {"phase": name, **{key: value for key, value in said.items() if value or key != "zeroed"}, "missed": MISSED}
+        {"phase": name, **{key: value for key, value in said.items() if value or key != "rests_on"}, "missed": MISSED}
         for name, said in fields
     ]
 

@@ -148,11 +148,11 @@ def test_the_error_of_a_histogram_is_that_of_each_bin() -> None:
     near = accuracy(Query("histogram"), Laplace(0.5), ADD_REMOVE, "example")
     (line,) = breakdown.accuracy_rows(["ages"], [near])
     assert " at 95 % each bin " in line
-    assert "zeroed" not in breakdown.accuracies_content(["ages"], [near])[0]
+    assert "rests_on" not in breakdown.accuracies_content(["ages"], [near])[0]
     zeroed = accuracy(Query("histogram"), Laplace(0.5), ZERO_OUT, "example")
     first, second = breakdown.accuracy_rows(["ages"], [zeroed])
     assert (first, second.strip()) == (line, "a zeroed record being in no bin")
-    assert breakdown.accuracies_content(["ages"], [zeroed])[0]["zeroed"] == second.strip()
+    assert breakdown.accuracies_content(["ages"], [zeroed])[0]["rests_on"] == second.strip()
 
 
 def test_every_accountant_is_a_row_and_an_entry(capsys: pytest.CaptureFixture[str]) -> None:
