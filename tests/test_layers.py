@@ -239,7 +239,7 @@ ROOMS = {
         },
         {"plan_files", "membership_audit", "unsaid_accountant"},
         {"request"},
-        {"cost", "solve_open_phases"},
+        {"cost", "solve_open_phases", "solve_named"},
         {"cost_output"},
     ),
 }

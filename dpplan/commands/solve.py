@@ -6,22 +6,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from dpplan.checks import Problems, did_you_mean, show
+from dpplan.checks import Problems, show
 from dpplan.commands.shared import (
     accountant_option,
     limit_options,
     output,
     plan_arguments,
     risk_limits,
+    solve_named,
     unsaid_accountant,
     waiting,
 )
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.parameter_types import CHANCE, NUMBER, Name, PlanFileName
 from dpplan.commands.shared.request import cautions, ended_early, resolve
-from dpplan.errors import NotCertified, PlanError, UsageError
+from dpplan.errors import NotApplicable, NotCertified, PlanError, UsageError
 from dpplan.plan import Delta, Phase, Settings, resolve_delta
-from dpplan.quantities import FIND_IT, QUANTITIES, quantity
+from dpplan.quantities import quantity
 from dpplan.render import explanation, limits, to_json
 from dpplan.render import solve as render
 from dpplan.render.help_texts import UNKNOWNS
@@ -30,16 +31,15 @@ if TYPE_CHECKING:
     from dpplan.solve import Solution
     from dpplan.solve.risk_target import RiskTarget
 
-# What --solve can name.
-WANTED = ("cap", "max-per-user")
 RULES = ("shares", "error", "scale")  # solve.allocation.RULES, which need not be imported for help
 HELP = f"""The one quantity that is left open, so that the plan spends no more than the target.
 
 Leave out any one: --sigma, the length (--steps or --epochs), --batch, --q, --n, or --delta of a complete plan. The
 target is --target-eps at --delta, or --target-delta at --eps, or a limit on what any attacker reaches: --max-advantage,
---max-tpr, --max-posterior (dpplan risk says what these are). The answer is rounded to the safe side, what it spends
-is computed anew after that, and what the next value the other way would spend is shown beside it. Earlier runs on the
-same data (--spent) count towards the target. What an accountant only estimates is shown and not certified.
+--max-tpr, --max-posterior (dpplan risk says what these are; ε is shown beside one, at --delta or that of --n). The
+answer is rounded to the safe side, what it spends is computed anew after that, and what the next value the other way
+would spend is shown beside it. Earlier runs on the same data (--spent) count towards the target. What an accountant
+only estimates is shown and not certified.
 
 \b
   dpplan solve --target-eps 3 --n 60000 --batch 256 --epochs 60
@@ -92,7 +92,7 @@ answer rests on an estimate and --accept-estimate is not given; 5 a file that is
 @click.option(
     "--solve",
     "wanted",
-    type=Name(WANTED),
+    type=Name(solve_named.WANTED),
     help="What to find where it is not what was left out: cap, or max-per-user.",
 )
 @click.option("--cap-cost", type=NUMBER, help="With --solve cap: the share of ε that the cap may cost; 0.01 otherwise.")
@@ -128,7 +128,11 @@ def command(
         solve_open_phases.run(plan_file, settings, spent, choice, of_plan, as_json, plan_arguments.stated_of(typed))
         return
     if wanted is not None or cap_cost is not None:
-        _solve_named(settings, spent, wanted, cap_cost, as_json, asked)
+        unheard = [f"--accountant {choice.name}"] if choice.said and choice.name != accountant_option.EXACT.name else []
+        unheard += [accountant_option.flag(name) for name in choice.given]
+        unheard += ["--accept-estimate"] if accept_estimate else []
+        named = solve_named.NamedSolve(wanted, cap_cost, dataclasses.asdict(asked), tuple(unheard), explain)
+        solve_named.run(settings, spent, _earlier(settings, spent), named, as_json)
         return
     request = _request(settings, spent, choice, asked)
     with waiting.status("searching"):
@@ -136,15 +140,16 @@ def command(
 
     delta = request.delta or Delta(found.delta)
     limit = request.risk
-    told = cautions(settings.with_(examples=found.plan.examples), [] if limit else [delta])
+    kept = _kept(limit.said, found, request) if limit else None
+    deltas = ([kept.delta] if kept.delta else []) if kept else [delta]
+    told = cautions(settings.with_(examples=found.plan.examples), deltas)
     warnings = (*told, *ended_early(spent or ()), *limits.beyond_meaning([found.spent]))
     proven = found.spent.upper is not None
     if as_json:
-        kept = {"kept": limit.said} if limit else {}
-        results = [{**render.described(found, delta), "proven": proven, **kept}]
+        results = [{**render.described(found, delta), "proven": proven, **render.described_limit(kept)}]
         output.as_json(to_json.document("solve", found.plan, results, warnings))
     else:
-        output.say(render.lines(found, delta, output.paint, limit.said if limit else ""))
+        output.say(render.lines(found, delta, output.paint, kept))
         if explain:
             output.say(
                 [
@@ -208,7 +213,7 @@ class SolveTarget:
 @dataclass(frozen=True, slots=True)
 class SolveRequest:
     """A call that makes sense. delta: None where it is the unknown. by: the figure that is held. risk: the limit that
-    stands in place of a target, if one does."""
+    stands in place of a target, if one does. shown: the δ that was given beside it."""
 
     settings: Settings
     choice: AccountantChoice
@@ -217,6 +222,7 @@ class SolveRequest:
     by: Literal["epsilon", "delta"]
     earlier: tuple[Phase, ...]
     risk: "RiskTarget | None" = None
+    shown: Delta | None = None
 
 
 def _of_plan(target: SolveTarget, beside: list[str]) -> tuple[str, ...]:
@@ -258,8 +264,10 @@ def _solved(request: SolveRequest) -> "Solution":
 def _request(settings: Settings, spent: Any, choice: AccountantChoice, target: SolveTarget) -> SolveRequest:
     """Raises PlanError with all that is wrong with the call."""
     limit, wrong = risk_limits.read(dataclasses.asdict(target))
+    shown = None
     if limit is not None or wrong:
-        target, wrong = _in_place_of(target, wrong)
+        shown, about_shown = _shown(target.delta)
+        target, wrong = _in_place_of(target, [*wrong, *about_shown])
     given, problems = target.delta_given, [*wrong, *target.problems()]
     name, about_plan = _unknown(settings, given)
     if name == "examples" and given is None:
@@ -270,17 +278,40 @@ def _request(settings: Settings, spent: Any, choice: AccountantChoice, target: S
     if about_plan or others or about_earlier:
         raise PlanError([*about_plan, *others, *about_earlier, *([] if limit or wrong else cautions(settings, deltas))])
     at = deltas[0] if deltas else None
-    return SolveRequest(settings, choice, target.epsilon_held, at, target.by, phases, limit)
+    return SolveRequest(settings, choice, target.epsilon_held, at, target.by, phases, limit, shown)
 
 
 def _in_place_of(target: SolveTarget, wrong: list[str]) -> tuple[SolveTarget, list[str]]:
     """The target as if δ at an ε were asked for, which is what a limit comes to; and what cannot stand beside one."""
-    names = ("target_epsilon", "target_delta", "epsilon", "delta")
+    names = ("target_epsilon", "target_delta", "epsilon")
     given = [name for name in names if getattr(target, name) is not None]
-    beside = [f"--{name.replace('epsilon', 'eps').replace('_', '-')}" for name in given]
+    beside = " and ".join(f"--{name.replace('epsilon', 'eps').replace('_', '-')}" for name in given)
     if beside:
-        wrong = [*wrong, f"{' and '.join(beside)} and a limit on attackers are given: one of them decides."]
+        told = f"{beside} and a limit on attackers are given: one of them decides. Leave out {beside}, or the limit."
+        wrong = [*wrong, told]
     return SolveTarget(epsilon=1.0, target_delta=0.5), wrong
+
+
+def _shown(delta: Any) -> tuple[Delta | None, list[str]]:
+    """The δ that was given beside a limit, at which ε is shown, too; and what is wrong with it."""
+    if delta is None:
+        return None, []
+    try:
+        return resolve_delta(delta, None), []
+    except UsageError as error:
+        return None, list(error.problems)
+
+
+def _kept(said: str, found: "Solution", request: SolveRequest) -> render.KeptLimit:
+    """The limit in words, with the ε of the answer at the δ that was given or that follows from n."""
+    examples = found.plan.examples
+    delta = request.shown or (None if examples is None else resolve_delta(None, examples))
+    if delta is None:
+        return render.KeptLimit(said)
+    try:
+        return render.KeptLimit(said, delta, unsaid_accountant.ask("epsilon", found.plan, delta.value, request.choice))
+    except (NotApplicable, NotCertified) as refusal:  # the limit is kept all the same
+        return render.KeptLimit(said, delta, why=str(refusal))
 
 
 def _earlier(settings: Settings, spent: Any) -> tuple[tuple[Phase, ...], list[str]]:
@@ -299,75 +330,6 @@ def _earlier(settings: Settings, spent: Any) -> tuple[tuple[Phase, ...], list[st
 
     phases, problems = plan_files.spent_alone(spent, shared)
     return phases, [_as_spent(problem) for problem in problems]
-
-
-def _solve_named(
-    settings: Settings, spent: Any, wanted: str | None, cost: Any, as_json: bool, target: SolveTarget
-) -> None:
-    """What --solve names: it has no place among the quantities that are left out. Raises PlanError with all that is
-    wrong with the call."""
-    problems = Problems()
-    of_cap = wanted == "cap"
-    problems.require(of_cap or cost is None, "cap_cost goes with --solve cap. Give both, or neither.")
-    if wanted is not None and wanted not in WANTED:
-        raise PlanError(_not_named(wanted, settings, target))
-    takes = {"delta"} if of_cap else {"delta", "target_epsilon"}
-    for name, given in dataclasses.asdict(target).items():
-        beside = name not in takes and bool(given)
-        option = f"--{name.replace('epsilon', 'eps').replace('_', '-')}"
-        problems.require(not beside, f"{option} is a target that --solve {wanted} does not have. Leave it out.")
-    if not of_cap and target.target_epsilon is None:
-        problems.add("the target is missing: give --target-eps.")
-    phases, about_earlier = _earlier(settings, spent)
-    drawn, whole = settings, settings.with_(unit="user")
-    if of_cap:
-        drawn = settings.with_(sampling="truncated-poisson") if settings.sampling == "poisson" else settings
-        open_cap = dict(drawn.scheme_options).get("cap") is None
-        whole = drawn.with_(scheme_options=(*drawn.scheme_options, ("cap", 1))) if open_cap else drawn
-    try:
-        whole.plan()
-        resolved = resolve_delta(target.delta, settings.examples)
-    except UsageError as error:
-        problems.found += (problem.replace(FIND_IT, "") for problem in error.problems)
-    if problems.found or about_earlier:
-        raise PlanError([*problems.found, *about_earlier])
-    if of_cap:
-        from dpplan.render import solve_batch_cap
-        from dpplan.solve import batch_cap
-
-        smallest = batch_cap.cap(drawn, resolved.value, batch_cap.USUAL_COST if cost is None else cost, phases)
-        plan, described, lines = (
-            smallest.plan,
-            solve_batch_cap.described(smallest, resolved),
-            solve_batch_cap.lines(smallest, resolved, output.paint),
-        )
-    else:
-        from dpplan.render import solve_max_per_user
-        from dpplan.solve.max_per_user import max_per_user
-
-        most = max_per_user(drawn, target.target_epsilon, resolved.value, phases)
-        plan, described = most.plan, solve_max_per_user.described(most, resolved)
-        lines = solve_max_per_user.lines(most, resolved, output.paint)
-    warnings = (*cautions(settings, [resolved]), *ended_early(spent or ()))
-    if as_json:
-        output.as_json(to_json.document("solve", plan, [described], warnings))
-    else:
-        output.say(lines)
-        output.warn(warnings)
-
-
-def _not_named(wanted: str, settings: Settings, target: SolveTarget) -> list[str]:
-    """What is wrong with a name after --solve, and how what is meant is found."""
-    named = next(
-        (each for each in QUANTITIES.values() if f"--{wanted}" in each.all_options or wanted == each.name), None
-    )
-    if named is not None and named.name in ("epsilon", "delta"):
-        return [f"solve={wanted}: that of a whole plan is what `dpplan {named.name}` tells, from the same options."]
-    if named is None:
-        return [f"solve={wanted} is not one of: {', '.join(WANTED)}.{did_you_mean(wanted, WANTED)}"]
-    instead = "--solve" if getattr(settings, named.name) is None else f"--solve and {named.option}"
-    known = " and ".join(WANTED)
-    return [f"solve={wanted}: what is left out is solved for, and --solve names only {known}. Leave out {instead}."]
 
 
 def _unknown(settings: Settings, delta: Any) -> tuple[str | None, list[str]]:

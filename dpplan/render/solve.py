@@ -1,6 +1,7 @@
 """What was solved for, in words and as JSON."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +23,38 @@ _WHY_DELTA = (
 )
 
 
-def lines(
-    found: "Solution", delta: Delta, paint: bound_text.Paint = bound_text.unpainted, kept: str = ""
-) -> Iterator[str]:
-    """The value, what it spends of the target, what it rests on, and what the next value would cost.
+@dataclass(frozen=True, slots=True)
+class KeptLimit:
+    """A limit on attackers that stands in place of a target, in words, and what the plan spends beside it. delta: None
+    where none was given nor follows from n. why: what there is in place of an ε at it."""
 
-    kept: the limit on attackers that stands in place of a target, in words.
-    """
+    said: str
+    delta: Delta | None = None
+    spent: Bound | None = None
+    why: str = ""
+
+    @property
+    def row(self) -> Iterator[str]:
+        """The ε that nobody asked for and everybody compares by, or how to see it."""
+        if self.delta is None:
+            yield from plan_rows.sentence("epsilon", "at a δ, and none is given: add --delta to see ε, too")
+        elif self.spent is None:
+            yield from plan_rows.sentence("epsilon", self.why)
+        else:
+            yield plan_rows.row(
+                "epsilon", _spends(self.spent, bound_text.figure(self.spent)), str(self.spent.guarantee)
+            )
+
+
+def lines(
+    found: "Solution", delta: Delta, paint: bound_text.Paint = bound_text.unpainted, kept: KeptLimit | None = None
+) -> Iterator[str]:
+    """The value, what it spends of the target, what it rests on, and what the next value would cost."""
     spent, name = found.spent, _name(found)
     stated = f"{name} = {show(found.value)}"
-    within = kept or f"{_spends(spent, up_within(spent.value, _target(found)))} of {show(_target(found))}"
+    within = (
+        kept.said if kept else f"{_spends(spent, up_within(spent.value, _target(found)))} of {show(_target(found))}"
+    )
     guarantee = str(spent.guarantee)
     gap = " " * min(max(35 - len(stated), 2), max(WIDTH - len(stated) - len(within) - len(guarantee) - 10, 2))
     verb = "keeps" if kept else "spends"
@@ -47,9 +70,9 @@ def lines(
         yield plan_rows.row("epsilon", show(found.target), "given, with the target δ")
     yield from plan_rows.whose((spent,))
     said = Delta(delta.value, "solved for" if found.unknown == "delta" else delta.reason or "given")
-    yield from plan_rows.plan_rows(
-        found.plan, [] if kept else [said], found.unknown, earlier=len(found.plan.phases) - 1
-    )
+    yield from kept.row if kept else ()
+    deltas = ([Delta(kept.delta.value, kept.delta.reason or "given")] if kept.delta else []) if kept else [said]
+    yield from plan_rows.plan_rows(found.plan, deltas, found.unknown, earlier=len(found.plan.phases) - 1)
     yield ""
     if found.other_way is not None:
         other = found.other_way
@@ -89,6 +112,14 @@ def described(found: "Solution", delta: Delta) -> to_json.Object:
         "remarks": list(found.remarks),
         **spent,
     }
+
+
+def described_limit(kept: KeptLimit | None) -> to_json.Object:
+    """What stands in place of a target, and the ε beside it; nothing where a target was given."""
+    if kept is None:
+        return {}
+    spent = None if kept.delta is None or kept.spent is None else to_json.spent_epsilon(kept.delta, kept.spent)
+    return {"kept": kept.said, "spent_at_delta": spent}
 
 
 def _number(value: float | Fraction) -> float:

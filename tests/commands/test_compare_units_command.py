@@ -7,6 +7,10 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from dpplan.commands.shared import solve_named
+from dpplan.errors import PlanError
+from dpplan.plan import Settings
+
 Run = Callable[..., CompletedProcess[str]]
 RUN = ("--sigma", "2", "--q", "0.01", "--steps", "20", "--delta", "1e-6")
 
@@ -28,6 +32,29 @@ def test_what_solve_names(dpplan: Run) -> None:
     assert wrong.returncode == 2 and "--target-eps is a target that --solve cap does not have" in wrong.stderr
     alone = dpplan("solve", "--cap-cost", "0.1", *RUN)
     assert alone.returncode == 2 and "cap_cost goes with --solve cap" in alone.stderr
+
+
+def test_what_solve_names_is_explained_where_that_is_asked_for(dpplan: Run) -> None:
+    plain = dpplan("solve", "--solve", "max-per-user", "--target-eps", "1", *RUN)
+    shown = dpplan("solve", "--solve", "max-per-user", "--target-eps", "1", *RUN, "--explain", "--accountant", "exact")
+    assert shown.returncode == 0 and shown.stdout.startswith(plain.stdout)
+    assert "\n  errors in δ " in shown.stdout and "\n  theorem " in shown.stdout
+
+
+def test_all_that_is_wrong_beside_a_name_is_told_at_once() -> None:
+    target = {"target_epsilon": None, "delta": 1e-6, "max_tpr": "0.1@0.01"}
+    named = solve_named.NamedSolve("max-per-user", 0.1, target, ("--accept-estimate",), False)
+    with pytest.raises(PlanError) as error:
+        solve_named.run(Settings(sample_rate=0.01, steps=9), (), ((), ["spent 1: is wrong."]), named, False)
+    assert error.value.problems == (
+        "cap_cost goes with --solve cap. Give both, or neither.",
+        "--max-tpr is a target that --solve max-per-user does not have. Leave it out.",
+        "--accept-estimate beside --solve max-per-user: the exact accountant finds it, which estimates nothing. "
+        "Leave it out.",
+        "the target is missing: give --target-eps.",
+        "sigma is missing: give --sigma.",
+        "spent 1: is wrong.",
+    )
 
 
 def test_a_file_without_a_line_is_told_to_be_empty(dpplan: Run, tmp_path: Path) -> None:

@@ -31,6 +31,12 @@ def parsed(*typed: str, spent: tuple[str, ...] = (), **settings: object) -> phas
     return phase_parsing.parse(PlanArguments(Settings(**settings), typed, (), spent))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("key", ["σ", "Σ", "sigma", "noise-multiplier"])
+def test_the_noise_of_a_phase_is_written_as_options_and_tables_call_it(key: str) -> None:
+    plan = parsed(f"{key}=2,q=0.1,steps=10", spent=(f"{key}=3,q=0.1,steps=10",)).plan
+    assert plan is not None and [phase.mechanism for phase in plan.phases] == [Gaussian(3), Gaussian(2)]
+
+
 def test_phases_are_listed_with_their_origin_and_delta_comes_from_their_n(dpplan: Run) -> None:
     done = dpplan("epsilon", *TWO, COLUMNS="80")
     assert (done.returncode, done.stderr) == (0, "")

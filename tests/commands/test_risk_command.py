@@ -179,6 +179,31 @@ def test_the_next_value_of_a_limit_on_attackers_is_told_at_the_epsilon_of_its_de
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+def test_beside_a_limit_on_attackers_stands_the_epsilon_of_the_answer(dpplan: Run) -> None:
+    plan = ("--q", ".02", "--steps", "300")
+    limit = ("solve", "--max-advantage", "0.1", *plan)
+    answer = json.loads(dpplan(*limit, "--delta", "1e-5", "--json").stdout)["results"][0]
+    found, shown = answer["value"], answer["spent_at_delta"]
+    alone = json.loads(dpplan("epsilon", "--sigma", str(found), *plan, "--delta", "1e-5", "--json").stdout)["results"][
+        0
+    ]
+    assert shown["delta"] == alone["delta"] and shown["epsilon"] == alone["epsilon"]
+    told = dpplan(*limit, "--delta", "1e-5")
+    assert re.search(r"^  epsilon +ε = [\d.]+ +certified$", told.stdout, re.MULTILINE)
+    assert re.search(r"^  delta +1e-05 +given$", told.stdout, re.MULTILINE)
+    untold = dpplan(*limit)
+    assert "at a δ, and none is given: add --delta to see ε, too" in untold.stdout
+    assert json.loads(dpplan(*limit, "--json").stdout)["results"][0]["spent_at_delta"] is None
+    of_n = dpplan("solve", "--max-advantage", "0.1", "--n", "1000", "--batch", "20", "--steps", "300").stdout
+    assert re.search(r"^  epsilon +ε = [\d.]+ +certified$", of_n, re.MULTILINE)
+    assert re.search(r"^  delta +0.0001 +largest power of ten", of_n, re.MULTILINE)
+
+
+def test_a_delta_beside_a_limit_is_held_against_n(dpplan: Run) -> None:
+    done = dpplan("solve", "--max-advantage", "0.1", "--n", "1000", "--batch", "20", "--steps", "300", "--delta", "0.1")
+    assert done.returncode == 0 and "delta=0.1 is not below 1/n" in done.stderr
+
+
 def test_solve_names_the_limit_it_keeps(dpplan: Run) -> None:
     plan = ("--q", ".02", "--steps", "300")
     done = dpplan("solve", "--max-posterior", "0.2@prior=0.01,fpr=0.001", *plan, "--json")

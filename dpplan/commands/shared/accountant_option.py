@@ -76,6 +76,11 @@ class AccountantChoice:
 EXACT = AccountantChoice("exact", {})
 
 
+def flag(option: str) -> str:
+    """How an option that some accountant takes is typed."""
+    return _OPTIONS[option].flag
+
+
 def accountant(every: bool = True) -> Decorator:
     """--accountant and what some accountants can be told. The command receives `choice`."""
     known = EVERYONE if every else tuple(accounting.ACCOUNTANTS)

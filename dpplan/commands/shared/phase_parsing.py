@@ -23,6 +23,7 @@ from dpplan.sampling import CHOICES, OPTIONS, Poisson
 
 MOST_TOLD = 20  # problems of phases; a file of a thousand that all lack the same key is told once by these
 _FIELDS = {name.removeprefix("--"): each.name for each in DESCRIBING for name in each.all_options}
+_FIELDS |= {each.symbol: each.name for each in DESCRIBING if not each.symbol.isascii()}  # σ, as it is shown
 _WORDS = {each.name: each.word for each in DESCRIBING}
 # What a phase may say of its own sampling; where it says nothing, it is drawn as --sampling says.
 _SCHEME: dict[str, Name | Number] = {
@@ -201,7 +202,7 @@ def _unknown(key: str, name: str) -> str:
         return f"{key}: {_NOT_EXACT}"
     if not re.search("[a-z]", name):
         return f"'{key}' is no key=value. Write sigma=1.1,q=0.01,steps=1000: numbers without commas."
-    meant = did_you_mean(name, (*_FIELDS, *_SCHEME))
+    meant = did_you_mean(name, (*filter(str.isascii, _FIELDS), *_SCHEME))
     return f"'{key}' is not one of: {', '.join((*_WORDS.values(), 'sampling'))}.{meant}"
 
 

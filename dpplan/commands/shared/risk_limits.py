@@ -1,10 +1,12 @@
 """--max-advantage, --max-tpr and --max-posterior: limits on what attackers reach, in place of a target ε."""
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dpplan import number_spelling
 from dpplan.checks import Problems
 from dpplan.commands.shared.plan_arguments import Command, in_order
 from dpplan.errors import PlanError
@@ -41,7 +43,7 @@ def read(given: Mapping[str, Any]) -> "tuple[RiskTarget | None, list[str]]":
     ((name, text),) = said.items()
     parts = _parts(name, str(text))
     if parts is None:
-        return None, [f"{name}={text} is not {_SHAPES[name]}."]
+        return None, [f"{name}={text} is not {_SHAPES[name]}.{_meant(name, str(text))}"]
     problems = Problems()
     for part, value in parts.items():
         problems.probability(part, value, closed_right=False, try_=f"--{name.replace('_', '-')} is {_SHAPES[name]}.")
@@ -63,6 +65,22 @@ def _target(name: str, values: list[float]) -> "tuple[RiskTarget | None, list[st
         return risk_target.posterior(limit, prior, rate), []
     except PlanError as error:
         return None, list(error.problems)
+
+
+def _meant(name: str, text: str) -> str:
+    """What to write where only the spelling of the numbers is another: 5%@1%. "" where nobody can tell."""
+    plain = re.sub(r"\s", "", text)
+    written = re.sub(r"[^@=,]*\d(?:,\d|[^@=,])*", lambda found: _number(found[0]), plain)
+    read_so = _parts(name, written) if written != text else None
+    if not read_so or not all(0.0 < value < 1.0 for value in read_so.values()):
+        return ""
+    return f" Write --{name.replace('_', '-')} {written}."
+
+
+def _number(text: str) -> str:
+    """A number that is written in other ways, as it is typed here."""
+    found = re.fullmatch(r"Write ([\d.eE+-]+?)(?:\.|, the fraction\.)", number_spelling.how_to_write(text))
+    return found[1] if found else text
 
 
 def _parts(name: str, text: str) -> dict[str, float] | None:

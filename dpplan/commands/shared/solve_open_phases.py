@@ -16,6 +16,7 @@ from dpplan.commands.shared.request import cautions_of, or_own, resolve
 from dpplan.errors import PlanError
 from dpplan.open_noise import Opening, setting_of
 from dpplan.plan import Delta, Plan, Settings
+from dpplan.quantities import DESCRIBING
 from dpplan.recipe import bundled
 
 if TYPE_CHECKING:
@@ -139,7 +140,9 @@ def _checked(parsed: ParsedPlan, place: int, unknown: str) -> str | None:
         raise PlanError(f"unknown={unknown}: {why}")
     *first, last = known_settings
     listed = f"{', '.join(first)} or {last}" if first else last
-    raise PlanError(f"unknown={unknown}: of {name} one can ask for {listed}.{did_you_mean(setting, known_settings)}")
+    as_option = next((each.name for each in DESCRIBING if setting.lower() in (each.word, each.symbol)), setting)
+    meant = did_you_mean(as_option, known_settings)  # sigma, as its option is called, or σ
+    raise PlanError(f"unknown={unknown}: of {name} one can ask for {listed}.{meant}")
 
 
 def _budget(choice: AccountantChoice, target: float, delta: float, say: Callable[[str], None]) -> "Budget":

@@ -53,3 +53,24 @@ def test_a_limit_is_read_in_its_shape(given: dict[str, str], limit: float, rate:
 def test_what_is_no_limit_is_told(given: dict[str, object], start: str) -> None:
     (problem,) = said(**given)
     assert problem.startswith(start), problem
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ({"max_tpr": "5%@1%"}, "--max-tpr 0.05@0.01"),
+        ({"max_tpr": "5 % @ 1 %"}, "--max-tpr 0.05@0.01"),
+        ({"max_tpr": "0,05@0,01"}, "--max-tpr 0.05@0.01"),
+        ({"max_advantage": "10%"}, "--max-advantage 0.1"),
+        ({"max_posterior": "20%@prior=1%,fpr=0.1%"}, "--max-posterior 0.2@prior=0.01,fpr=0.001"),
+    ],
+)
+def test_another_spelling_of_a_limit_is_told_as_it_is_typed(given: dict[str, str], written: str) -> None:
+    (problem,) = said(**given)
+    assert problem.endswith(f" Write {written}."), problem
+
+
+@pytest.mark.parametrize("given", [{"max_tpr": "500%@1%"}, {"max_tpr": "5%"}, {"max_advantage": "much"}])
+def test_what_is_no_limit_in_any_spelling_is_given_none(given: dict[str, str]) -> None:
+    (problem,) = said(**given)
+    assert " Write " not in problem
