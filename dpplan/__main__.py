@@ -118,7 +118,10 @@ def _told(error: BaseException, arguments: Sequence[str]) -> tuple[int, str]:
 
         return _complain(sentence(error, arguments), EXIT_USAGE)
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        return _complain("interrupted.", EXIT_INTERRUPTED)
+        counted = (
+            str(error) if isinstance(error, KeyboardInterrupt) else ""
+        )  # of a run: what it spent, and how it goes on
+        return _complain(f"interrupted. {counted}".rstrip(), EXIT_INTERRUPTED)
     if isinstance(error, OSError):
         return _complain(_failed(error), EXIT_IO)
     if out_of_memory(error):

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +58,7 @@ resumes two copies spends twice, and what the copies are known to have spent is 
 
 Exit status: 0 the run did what was planned; 1 it ended early (Ctrl-C, numbers that are not finite), disagrees with its
 plan or could not be evaluated; 2 the recipe or the call is wrong; 3 nothing could be certified; 5 input or output
-failed; 130 Ctrl-C before the first step.
+failed; 130 Ctrl-C before the first step, or twice.
 """
 LATE = "Ctrl-C came after the last step: the run is whole, and its report says what it spent."
 
@@ -239,14 +239,15 @@ def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> 
     if planned.recipe.runtime.compile and not as_json:
         _say(["", "compiling; the first step takes up to a minute"])
     with interrupt_remembered() as pressed:
-        report = _follow(train.events(planned, out=out), quiet=as_json)
+        report = _followed(train.events(planned, out=out), quiet=as_json)
     if as_json:
         output.as_json(report.to_json())
     else:
         _say(["", *terminal_text.report_lines(report, output.paint)])
     output.warn([LATE] if pressed() and report.status == "finished" else [])
     if not report.agrees or report.evaluation:
-        raise TrainingStopped(terminal_text.ending(report))
+        told = (terminal_text.ending(report), terminal_text.going_on(report))
+        raise TrainingStopped("\n  ".join(filter(None, told)))
 
 
 def _unseen(planned: "Planned", out: Path) -> Iterator[str]:
@@ -297,6 +298,16 @@ def _check_folder(folder: Path) -> None:
     """Raises UsageError where runs are to be put in what is no folder."""
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"runtime.folder={folder} is a file, and runs are put in folders. Name another one, or --out.")
+
+
+def _followed(happening: "Generator[Event, None, None]", quiet: bool) -> "TrainReport":
+    """As `_follow`. A second Ctrl-C that comes while something is shown breaks the run off as one within a step does:
+    the run itself says what is spent."""
+    try:
+        return _follow(happening, quiet)
+    except KeyboardInterrupt as error:
+        happening.throw(error)
+        raise
 
 
 def _follow(happening: "Iterator[Event]", quiet: bool) -> "TrainReport":

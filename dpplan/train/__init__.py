@@ -19,7 +19,7 @@ import dpplan.train.machine.reproducible_mkl  # noqa: F401  (before anything tha
 import dataclasses
 import secrets
 import shlex
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
@@ -180,7 +180,7 @@ def _keys(planned: Planned, folder: RunFolder, begun: int) -> tuple[str, NoiseKe
     return key, folder.keys.noise_from(begun, resumed, kept) if tied(phase) else ()
 
 
-def events(planned: Planned, *, out: Path | None = None) -> Iterator[Event]:
+def events(planned: Planned, *, out: Path | None = None) -> Generator[Event, None, None]:
     """The run as it happens, ending with its report. Ctrl-C is honoured between two steps.
 
     out: as for `run`; a run that goes on does so in the folder it has. Of several processes, the first has all events

@@ -14,8 +14,10 @@ import forked
 import pytest
 
 from dpplan import __main__ as program
+from dpplan.train.execution import terminal_text
 from dpplan.train.execution.evaluation import Evaluation
 from dpplan.train.execution.session import Session
+from dpplan.train.step.noise import GaussianNoise
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "recipes" / "digits.yaml"
@@ -119,12 +121,34 @@ def test_ctrl_c_ends_cleanly_with_what_was_spent(tmp_path: Path) -> None:
     assert process.exitcode == 1
     out, err = (" ".join(stream.read_text(encoding="utf-8").split()) for stream in streams)
     assert re.search(r"error: interrupted after \d+ of 5000 steps, ε ≤ \S+ spent\.", err)
+    assert "It goes on, and spends more, with dpplan train --resume runs/tiny-001" in err
     assert "Traceback" not in err
     assert "interrupted" in out
     report = json.loads((metrics.parent / "report.json").read_text(encoding="utf-8"))
     assert report["status"] == "interrupted"
     assert 15 <= report["spent"]["steps"] < 5_000
     assert 0 < report["spent"]["epsilon"]["upper"] < report["planned"]["epsilon"]["upper"]
+
+
+@pytest.mark.parametrize("where", ["within a step", "while it is shown"])
+def test_a_second_ctrl_c_leaves_a_line_with_what_is_counted(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def twice(*told: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    if where == "within a step":
+        monkeypatch.setattr(GaussianNoise, "add", twice)
+    else:
+        monkeypatch.setattr(terminal_text, "epoch_line", twice)
+    monkeypatch.chdir(tmp_path)
+    assert program.run(["train", str(write(tmp_path, "steps: 50"))]) == 130
+    err = " ".join(capsys.readouterr().err.split())
+    assert re.search(r"error: interrupted\. (1|15) of 50 steps are counted, ε ≤ \S+ spent\. The checkpoint of step \d+ "
+                     r"is whole: dpplan train --resume runs/tiny-001$", err)  # fmt: skip
+    report = json.loads((tmp_path / "runs/tiny-001/report.json").read_text(encoding="utf-8"))
+    assert report["message"] == "broken off by KeyboardInterrupt"
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """One run from its first step, or from its last checkpoint, to its report."""
 
+import shlex
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
@@ -15,7 +16,7 @@ from dpplan.train.execution.worker import Worker
 from dpplan.train.ranks import Command, PeerLost
 from dpplan.train.recipe_function import let_through, raised_by_theirs
 from dpplan.train.state.checkpoint import Checkpoint, basis_of, steps_between
-from dpplan.train.state.report import SEEN, Epoch, Planned, Status, Step, TrainReport
+from dpplan.train.state.report import LOST, SEEN, Epoch, Planned, Status, Step, TrainReport
 from dpplan.train.state.run_folder import RunFolder
 from dpplan.train.state.run_keys import NoiseKeys
 from dpplan.train.state.spent_steps import SpentSteps
@@ -69,6 +70,8 @@ class Session:
             if type(error) is not TrainingStopped:  # told by who raised it
                 raise
             raise TrainingStopped(f"{error} {self._counted()}") from error
+        except KeyboardInterrupt as error:  # a second Ctrl-C: the step that it cut in two is counted
+            raise KeyboardInterrupt(self._standing()) from error
         except BaseException as error:
             if raised_by_theirs(error):  # its text may hold what the model saw
                 what = type(error).__name__
@@ -132,12 +135,11 @@ class Session:
 
     def _standing(self) -> str:
         """The same, and what is safe."""
-        goes_on = self.planned.seed is not None or self.folder.keys.missing(self.claim.phase) is None
+        goes_on = self.folder.resumable(self.claim.phase, self.planned.seed is not None)
         if self.saved is None or not self.spent_steps.counted or not goes_on:
             return self._counted()
-        return (
-            f"{self._counted()} The checkpoint of step {self.saved} is whole: dpplan train --resume {self.folder.path}"
-        )
+        folder = shlex.quote(str(self.folder.path))
+        return f"{self._counted()} The checkpoint of step {self.saved} is whole: dpplan train --resume {folder}"
 
     def _go_on_from(self, checkpoint: Checkpoint) -> None:
         """The state of the checkpoint; of an unseeded run with all later steps counted."""
@@ -211,7 +213,7 @@ class Session:
         except PeerLost:
             if self.planned.seed is None:  # else the generators of the other processes are lost as well
                 self._save()
-            return "stopped", "stopped by the loss of a process"
+            return "stopped", LOST
         with suppress(PeerLost):
             self.ranks.say(Command.END)
         return ending

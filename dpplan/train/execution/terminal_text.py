@@ -1,5 +1,6 @@
 """A run in words: plain lines, at most 80 columns. What they are printed on is the command's business."""
 
+import shlex
 import textwrap
 from collections.abc import Iterable, Iterator
 
@@ -19,7 +20,8 @@ from dpplan.train.clipping import Arithmetic
 from dpplan.train.clipping.rules import ROUND_OFF
 from dpplan.train.conformance import Measurement
 from dpplan.train.execution.memorisation_watch import NAME as WATCHED
-from dpplan.train.state.report import Epoch, Planned, TrainReport
+from dpplan.train.state.report import LOST, Epoch, Planned, TrainReport
+from dpplan.train.state.run_folder import RunFolder
 from dpplan.train.step.randomness import SEEDED
 from dpplan.verify.early_end import CONDITION
 from dpplan.verify.unaccounted import UNKNOWN
@@ -203,6 +205,15 @@ def ending(report: TrainReport) -> str:
         f"  That figure holds if {CONDITION};\n"
         f"  otherwise the planned ε ≤ {planned} holds."
     )
+
+
+def going_on(report: TrainReport) -> str:
+    """How a run that Ctrl-C or the loss of a process ended goes on; "" of one that is over, or cannot."""
+    seeded, phase = report.planned.seed is not None, report.planned.claim.phase
+    unplanned = report.status == "interrupted" or report.message == LOST
+    if not unplanned or not RunFolder(report.folder).resumable(phase, seeded):
+        return ""
+    return f"It goes on, and spends more, with dpplan train --resume {shlex.quote(str(report.folder))}"
 
 
 def _spent(bound: Bound | None) -> str:

@@ -38,6 +38,7 @@ NETWORK = "nobody reads what passes between the processes: sums without noise, n
 CLAIMS_NOTHING = f"begun with --unaccounted: {UNKNOWN}"
 EARLY_STOP = f"holds if {CONDITION}; otherwise the planned epsilon holds"
 SEEN = ("drawn", "dropped", "loss", "accuracy", "clipped")  # of an epoch: what epsilon does not cover
+LOST = "stopped by the loss of a process"
 Status = Literal["finished", "interrupted", "stopped"]
 
 

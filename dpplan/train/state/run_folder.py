@@ -13,6 +13,7 @@ import torch
 
 from dpplan.durable_files import remove_leftovers, told, trouble, write_whole
 from dpplan.errors import InputOutputFailed, UsageError
+from dpplan.plan import Phase
 from dpplan.recipe import Recipe, load
 from dpplan.render.to_json import dumps
 from dpplan.train.state.report import SEEN, Epoch, TrainReport
@@ -56,6 +57,10 @@ class RunFolder:
     @property
     def checkpoint(self) -> Path:
         return self.path / "checkpoint.pt"
+
+    def resumable(self, phase: Phase, seeded: bool) -> bool:
+        """Whether a checkpoint and what the later steps share with those before lie here."""
+        return self.checkpoint.exists() and (seeded or self.keys.missing(phase) is None)
 
     @property
     def keys(self) -> RunKeys:

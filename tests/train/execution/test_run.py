@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from small_recipe import small
+from whole_runs import interrupted, resumed
 
 from dpplan import recipe as recipes
 from dpplan import train
@@ -129,7 +130,39 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
             if isinstance(event, Step):
                 signal.raise_signal(signal.SIGINT)
                 signal.raise_signal(signal.SIGINT)
-    happening.close()  # type: ignore[attr-defined]
+    happening.close()
+
+
+def test_a_second_ctrl_c_within_a_step_says_what_is_counted_and_how_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fifth_is_cut(self: GaussianNoise, clipped: ClippedSum) -> torch.Tensor:
+        drawn.append(1)
+        if len(drawn) == 5:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        return clipped.total
+
+    drawn: list[int] = []
+    monkeypatch.setattr(GaussianNoise, "add", fifth_is_cut)
+    folder = tmp_path / "my run"
+    with pytest.raises(KeyboardInterrupt) as error:
+        train.run(small(training_steps=50), out=folder)
+    said = str(error.value)
+    assert said.startswith("5 of 50 steps are counted, ε ≤ ")
+    assert said.endswith(f" spent. The checkpoint of step 0 is whole: dpplan train --resume '{folder}'")
+    written = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert (written["status"], written["spent"]["steps"]) == ("stopped", 5)
+    monkeypatch.undo()
+    assert resumed(folder).steps == 50
+
+
+def test_how_a_run_goes_on_is_told_of_one_that_can(tmp_path: Path) -> None:
+    early = interrupted(tmp_path / "early", small(training_steps=9), 4)
+    assert terminal_text.going_on(early).endswith(f" with dpplan train --resume {tmp_path / 'early'}")
+    unkept = small(training_steps=9).with_runtime(checkpoint_every=None)
+    assert terminal_text.going_on(interrupted(tmp_path / "unkept", unkept, 4)) == ""
+    assert terminal_text.going_on(train.run(small(), out=tmp_path / "whole")) == ""
 
 
 def test_a_run_that_breaks_off_leaves_what_it_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
