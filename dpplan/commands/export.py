@@ -15,6 +15,12 @@ from dpplan.render import export as render
 
 LIBRARIES = ("opacus", "dp-accounting", "jax-privacy", "registry")
 REGISTRY = "the public registry of DP deployments (registry.opendp.org)"
+# Where a δ is said to a library, beside which what is written holds none.
+_ASKED = {
+    "opacus": "a state holds none, and get_epsilon(delta=...) asks for it later",
+    "dp-accounting": "an event holds none, and get_epsilon(target_delta=...) of an accountant asks for it later",
+    "jax-privacy": "a configuration with its noise holds none, and whoever accounts for it there says δ",
+}
 HELP = """A plan as another library takes it, on standard output.
 
 \b
@@ -66,7 +72,8 @@ def command(arguments: PlanArguments, delta: Any, library: str | None, state: tu
     if library != "registry":
         only = f"is for --to registry, an entry of {REGISTRY}"
         problems += [f"--state {only}. Leave it out, or say --to registry."] if state else []
-        problems += [f"--delta {only}: libraries ask for it later. Leave it out."] if delta else []
+        asked = _ASKED.get(library or "", "libraries ask for it later")
+        problems += [f"--delta {only}: {asked}. Leave it out."] if delta is not None else []
     problems += [f"state={each} is not KEY=TEXT." for each in state if not all(each.partition("="))]
     call = requested(arguments, (delta,) if library == "registry" else None, EXACT, *problems)
     if library == "registry":

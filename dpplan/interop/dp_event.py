@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from dpplan.accounting.numerics import outward
+from dpplan.accounting.pairs import GaussianLoss
 from dpplan.accounting.plan_pairs import as_sampled_gaussians, dominating_pairs
 from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.checks import did_you_mean, is_number, show
@@ -43,6 +44,9 @@ RELATIONS: Mapping[str, Adjacency] = MappingProxyType(
 MOST_DEPTH, MOST_PHASES, MOST_COUNT = 40, 10_000, 10**18
 LEAST_NOISE = 1e-300  # whose reciprocal is a float
 FULL = Poisson(1.0)
+NO_EVENT = "dp-accounting: no event for"
+INSTEAD = "To compose it there, count the (ε, δ) that dpplan epsilon proves: EpsilonDeltaDpEvent(epsilon, delta)."
+BOUND = ": its law is known here from above, by a Gaussian that no neighbours realise, which would pass for what ran"
 
 
 def write(plan: Plan) -> Event:
@@ -58,8 +62,8 @@ def write(plan: Plan) -> Event:
             events += _phase_events(dataclasses.replace(plan, phases=(phase,), derivation=()))
         except NotApplicable as refusal:
             reasons.append(str(refusal))
-    if reasons:
-        raise NotApplicable("; ".join(dict.fromkeys(reasons)))
+    if told := "; ".join(dict.fromkeys(reasons)):
+        raise NotApplicable(f"{told}. {INSTEAD}" if NO_EVENT in told else told)
     relation = next(name for name, adjacency in RELATIONS.items() if adjacency == plan.adjacency)
     whole = events[0] if len(events) == 1 else {"class_name": "ComposedDpEvent", "events": events}
     return {"neighboring_relation": relation, "event": whole}
@@ -90,7 +94,7 @@ def _phase_events(plan: Plan) -> Iterator[Event]:
     if plan.adjacency == REPLACE_ONE and phase.sampling != FULL:
         raise NotApplicable(f"dp-accounting: {kind_of(phase.mechanism)} on samples is known under add-remove alone")
     if type(phase.sampling) is not Poisson:
-        raise NotApplicable(f"dp-accounting: no event for {kind_of(phase.mechanism)}{_drawn(phase.sampling)}")
+        raise NotApplicable(f"{NO_EVENT} {kind_of(phase.mechanism)}{_drawn(phase.sampling)}")
     event = _WRITTEN[type(phase.mechanism)](phase.mechanism, plan.adjacency.sensitivity)
     if isinstance(phase.mechanism, RandomizedResponse):
         dominating_pairs(plan, "dp-accounting")  # answers are not private against whoever counts them
@@ -118,12 +122,12 @@ def _gaussian_events(plan: Plan) -> Iterator[Event]:
             phase.steps,
         )
         return
-    known = as_sampled_gaussians(dominating_pairs(plan, "dp-accounting"))
+    found = dominating_pairs(plan, "dp-accounting")
+    known = as_sampled_gaussians(found)
     moved = plan.adjacency.sensitivity  # in clip norms; the laws that are known are over all of it
     if known is None or (moved != 1.0 and any(each.sample_rate != 1.0 for each in known)):
-        raise NotApplicable(
-            f"dp-accounting: no event for {kind_of(phase.mechanism)}{_drawn(scheme)} under {plan.adjacency}"
-        )
+        bound = BOUND if any(pair.realised and type(pair.remove) is GaussianLoss for pair, _ in found) else ""
+        raise NotApplicable(f"{NO_EVENT} {kind_of(phase.mechanism)}{_drawn(scheme)} under {plan.adjacency}{bound}")
     for each in known:
         event = {"class_name": "GaussianDpEvent", "noise_multiplier": moved * each.noise_multiplier}
         yield _repeated(_sampled(event, each.sample_rate), each.steps)
@@ -156,7 +160,7 @@ def _discrete_laplace(mechanism: Mechanism, moved: float) -> Event:
     far, odd = divmod(mechanism.sensitivity, int(moved))
     if odd:
         raise NotApplicable(
-            f"dp-accounting: no event for discrete-laplace of sensitivity {mechanism.sensitivity} under replace-one, "
+            f"{NO_EVENT} discrete-laplace of sensitivity {mechanism.sensitivity} under replace-one, "
             "where sums of its events move by an even number"
         )
     each = outward.float_above(Fraction(mechanism.epsilon) / mechanism.sensitivity)

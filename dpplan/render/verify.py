@@ -178,15 +178,18 @@ def _publish(verdict: "Verdict", symbol: str, others: Beside) -> Iterator[str]:
         yield row("publish", "nothing", "no figure can be claimed for this run" if claim.broken or claim.doubts else "")
         return
     instead = "as it is" if verdict.standing is Standing.STANDS else "instead"
-    instead += " for this run alone" if others[0] else ""
     yield f"  {'publish':<19}{symbol} ≤ {show(value)} {_at(claim)}, {instead}"
-    if others[0] and (claim.quantity, claim.at) == ("epsilon", others[1]["delta"]):
-        together = others[1]["together"]
-        of_all = f"{symbol} ≤ {up(together, 4)} {_at(claim)}" if isinstance(together, float) else "no figure is known"
-        yield from _sentence("", f"of all runs on these data: {of_all}")
     least = verdict.proven
     if verdict.standing is Standing.STANDS and least is not None and least < value:
         yield f"  {'':<19}{symbol} ≤ {show(least)} would do"
+    if not others[0]:
+        return
+    of_all = ""
+    if (claim.quantity, claim.at) == ("epsilon", others[1]["delta"]):
+        together = others[1]["together"]
+        figure_of_all = f"{symbol} ≤ {up(together, 4)} {_at(claim)}" if isinstance(together, float) else "none is known"
+        of_all = f" Of all runs on these data: {figure_of_all}."
+    yield from _sentence("", f"That is the figure of this run alone.{of_all}")
 
 
 def _remarks(verdict: "Verdict") -> Iterator[str]:

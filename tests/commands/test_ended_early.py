@@ -125,8 +125,8 @@ def test_verify_names_the_other_runs_on_the_same_data_as_check_and_report_do(dpp
     assert found[0] in one_line(dpplan("report", "runs/early", cwd=folder).stdout)
     others = json.loads(dpplan("verify", "runs/early", "--json", cwd=folder).stdout)["other_runs"]
     assert others["names"] == ["whole"]
-    assert "as it is for this run alone of all runs on these data: ε ≤ " in said
-    assert float(said.split("of all runs on these data: ε ≤ ")[1].split()[0]) >= others["together"]
+    assert "as it is That is the figure of this run alone. Of all runs on these data: ε ≤ " in said
+    assert float(said.split("Of all runs on these data: ε ≤ ")[1].split()[0]) >= others["together"]
 
 
 def test_risk_judges_the_planned_steps(dpplan: Run, folder: Path) -> None:

@@ -91,6 +91,17 @@ def test_an_entry_of_the_registry_has_what_was_stated(capsys: pytest.CaptureFixt
             2,
             "--delta is for --to registry, an entry of the public registry of DP deployments",
         ),
+        (
+            ["export", *RUN, "--to", "opacus", "--delta", "1e-5"],
+            2,
+            "and get_epsilon(delta=...) asks for it later. Leave",
+        ),
+        (
+            ["export", *RUN, "--to", "dp-accounting", "--delta", "0"],
+            2,
+            "get_epsilon(target_delta=...) of an accountant",
+        ),
+        (["export", *RUN, "--to", "jax-privacy", "--delta", "1e-5"], 2, "a configuration with its noise holds none"),
         (["export", *RUN, "--to", "opacus", "--adjacency", "replace-one"], 3, "replace-one"),
         (["export", *RUN, "--to", "dp-accounting", "--sampling", "shuffle"], 3, "gaussian with"),
         (["export", "none.yaml", "--to", "opacus"], 2, "no such file"),

@@ -133,6 +133,19 @@ def test_every_command_that_writes_files_is_in_the_list() -> None:
 
 
 @pytest.mark.parametrize("name", CALLS)
+def test_a_file_in_the_place_of_a_folder_is_called_one(name: str, said: Said, tmp_path: Path) -> None:
+    """However far up it stands, and not offered to be made into one."""
+    (tmp_path / "file").touch()
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    for option in places(named(name)):
+        for place in ("file/a.svg", "file/b/a.svg"):
+            code, told = said(*name.split(), *CALLS[name], option, place, *["--format", "md"] * (name == "report"))
+            assert (code, f"={place}: file is a file, and no folder. Name another place." in told) == (2, True), told
+        code, told = said(*name.split(), *CALLS[name], option, "gone/a.svg", *["--format", "md"] * (name == "report"))
+        assert (code, "gone is a link that leads nowhere, and no folder." in told) == (2, True), told
+
+
+@pytest.mark.parametrize("name", CALLS)
 def test_a_folder_that_is_not_there_is_a_mistake_of_the_call(name: str, said: Said, tmp_path: Path) -> None:
     """And so is a folder in the place of the file, for every option of every command; their help says it."""
     (tmp_path / "folder.svg").mkdir()

@@ -26,7 +26,7 @@ from dpplan.mechanism import (
 )
 from dpplan.mechanism.correlated import TreeAggregation
 from dpplan.plan import Phase, Plan
-from dpplan.sampling import CyclicPoisson, FixedSize, Poisson, Sampling, TruncatedPoisson
+from dpplan.sampling import CyclicPoisson, FixedSize, Poisson, Sampling, Shuffle, TruncatedPoisson
 
 FULL = Poisson(1.0)
 GAUSSIAN = {"class_name": "GaussianDpEvent", "noise_multiplier": 1.1}
@@ -222,6 +222,14 @@ def test_events_that_are_nested_without_end_are_refused() -> None:
             "no event for gaussian with poisson under replace",
         ),
         (Plan((Phase(Gaussian(1.0), FULL, 1),), privacy_unit="user", max_per_user=3), "users with several examples"),
+        (
+            Plan((Phase(TreeAggregation(9.0), Shuffle(10, "once"), 64),), adjacency=ZERO_OUT),
+            "no event for tree with shuffle under zero-out: its law is known here from above, by a Gaussian that no ",
+        ),
+        (
+            Plan((Phase(Gaussian(1.0), Shuffle(10, "once"), 64),), adjacency=ZERO_OUT),
+            "EpsilonDeltaDpEvent\\(epsilon, delta\\)\\.$",
+        ),
     ],
 )
 def test_what_has_no_event_is_refused(plan: Plan, said: str) -> None:

@@ -46,6 +46,10 @@ def no_folder(name: str, file: Path) -> tuple[str, ...]:
     """The same of a file that is added to, where it is there."""
     if file.parent.is_dir():
         return ()
+    there = next((each for each in file.parents if os.path.lexists(each)), file.parent)
+    if os.path.lexists(there) and not there.is_dir():
+        what = "a file" if there.exists() else "a link that leads nowhere"
+        return (f"{name}={file}: {there} is {what}, and no folder. Name another place.",)
     return (f"{name}={file}: the folder {file.parent} does not exist. Make it first.",)
 
 

@@ -4,7 +4,7 @@ The docstring of a rule is its long explanation, shown by `dpplan check --explai
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from dpplan import accounting
@@ -190,14 +190,12 @@ def _told_by_plan(run: LintContext, compared: Adjacency) -> Iterator[Remark]:
         "q = batch / n",
         *(["an epoch of n / batch steps"] if any(each.epochs is not None for each in said) else []),
     ]
-    shown = [f"n={show(n)}{'' if n == whole else ' of a group'}" for n in counts[:_COUNTS]]
-    shown += [f"{len(counts) - _COUNTS} more"] if len(counts) > _COUNTS else []
     differ = (
         "add-remove differ" if not compared.public_size else "replace-one differ if the new one is in another group"
     )
     reason = (
-        f"{' and '.join(told)} tell{'s' if len(told) == 1 else ''} {' and '.join(shown)}, in which neighbours under "
-        f"{differ}, and which ε does not cover."
+        f"{' and '.join(told)} tell{'s' if len(told) == 1 else ''} {_counted(counts, whole)}, in which neighbours "
+        f"under {differ}, and which ε does not cover."
     )
     neighbours = "zero-out" if compared.public_size else "zero-out or replace-one"
     other = f"adjacency: {neighbours} in the plan file" if run.in_plan_file else f"--adjacency {neighbours}"
@@ -206,6 +204,15 @@ def _told_by_plan(run: LintContext, compared: Adjacency) -> Iterator[Remark]:
         "gives n away."
     )
     yield Remark(Severity.NOTE, run.where("examples"), reason, fix)
+
+
+def _counted(counts: Sequence[int | None], whole: int | None) -> str:
+    """Each n, that of all data first, those of groups together."""
+    of_groups = [f"n={show(n)}" for n in counts if n != whole]
+    named = of_groups[:_COUNTS] + ([f"{len(of_groups) - _COUNTS} more"] if len(of_groups) > _COUNTS else [])
+    *first, last = named or [""]
+    listed = f"{', '.join(first)} and {last} of groups" if first else f"{last} of a group"
+    return " and ".join([f"n={show(n)}" for n in counts if n == whole] + ([listed] if named else []))
 
 
 def _grouped(run: LintContext) -> bool:

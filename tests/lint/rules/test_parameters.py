@@ -256,6 +256,30 @@ def test_the_n_of_a_group_is_told_where_a_record_may_change_its_group(
     assert ("the n of a group public" in str(read.plan.assumptions)) == (adjacency == "replace-one")
 
 
+@pytest.mark.parametrize(
+    ("own", "sizes", "told"),
+    [
+        ("n: 10000, ", (), "n=10000 of a group, in"),
+        ("n: 10000, ", (20,), "n=10000 and n=20 of groups, in"),
+        ("n: 10000, ", (20, 30), "n=10000, n=20 and n=30 of groups, in"),
+        ("n: 10000, ", (20, 30, 40, 50), "n=10000, n=20, n=30 and 2 more of groups, in"),
+        ("", (20,), "n=60000 and n=20 of a group, in"),
+        ("", (20, 30), "n=60000 and n=20 and n=30 of groups, in"),
+    ],
+)
+def test_groups_are_told_together(own: str, sizes: tuple[int, ...], told: str, tmp_path: Path) -> None:
+    more = "".join(
+        f"      - {{n: {n}, phases: [{{mechanism: {{kind: gaussian, noise_multiplier: 2}}, sampling: {{kind: poisson, "
+        f"batch_size: 2}}, steps: 3}}]}}\n" for n in sizes
+    )  # fmt: skip
+    path = tmp_path / "plan.yaml"
+    path.write_text(GROUPS.format(adjacency="add-remove", own=own) + more)
+    read = plan_file.read(path)
+    run = lint.LintContext(settings=Settings(examples=60_000), plan=read.plan, delta=Delta(1e-6), said=read.said)
+    (finding,) = found(run, "DP004")
+    assert told in finding.message, finding.message
+
+
 # DP005
 
 
