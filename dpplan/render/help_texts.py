@@ -91,7 +91,7 @@ gives a target ε, so the noise is solved for:
 
   privacy:
     target_epsilon: 3       # or noise_multiplier, and epsilon follows
-    delta: 1e-4             # left out: the largest power of ten <= 1 / (10 n)
+    delta: 1e-5             # left out: the largest power of ten <= 1 / (10 n)
     clip_norm: 1
   data:
     source: digits
