@@ -115,7 +115,8 @@ def test_every_example_in_the_help_runs(example: str, tmp_path: Path) -> None:
     _, *arguments = shlex.split(example)
     done = (forked.fresh_dpplan if example in FRESH else forked.dpplan)(*arguments, cwd=tmp_path)
     noted = {
-        "tune": "note: DP01",  # of the run beside it, and of the search
+        "train": "note: DP010",  # of the run beside it
+        "tune": "note: DP010",
         "report": "note: ",
     }  # of the recipe
     notes = done.stderr.startswith(noted.get(arguments[0], "\0"))
