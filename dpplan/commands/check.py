@@ -17,7 +17,7 @@ from dpplan.commands.shared import completion, output, plan_arguments, waiting
 from dpplan.commands.shared.accountant_option import EXACT
 from dpplan.commands.shared.parameter_types import COUNT, NUMBER, FileName, Name
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
-from dpplan.commands.shared.request import ended_early, parse, resolve
+from dpplan.commands.shared.request import parse, resolve, told_of_runs
 from dpplan.errors import EXIT_EXCEEDED, PlanError, UsageError
 from dpplan.lint.context import LOADERS
 from dpplan.lint.rules.batches import by_chance
@@ -136,7 +136,7 @@ def command(
     findings = lint.check(request.run, {**request.silenced, **_reasons(silence)})
     failed = bool(lint.failing(findings, strict))
 
-    early = ended_early((*arguments.files, *arguments.spent))
+    early = told_of_runs((*arguments.files, *arguments.spent))
 
     if as_json:
         told = {"warnings": list(early)} if early else {}

@@ -19,7 +19,7 @@ from dpplan.commands.shared import (
 )
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.parameter_types import CHANCE, NUMBER, Name, PlanFileName
-from dpplan.commands.shared.request import cautions, ended_early, resolve
+from dpplan.commands.shared.request import cautions, resolve, told_of_runs
 from dpplan.errors import NotApplicable, NotCertified, PlanError, UsageError
 from dpplan.plan import Delta, Phase, Settings, resolve_delta
 from dpplan.quantities import quantity
@@ -143,7 +143,7 @@ def command(
     kept = _kept(limit.said, found, request) if limit else None
     deltas = ([kept.delta] if kept.delta else []) if kept else [delta]
     told = cautions(settings.with_(examples=found.plan.examples), deltas)
-    warnings = (*told, *ended_early(spent or ()), *limits.beyond_meaning([found.spent]))
+    warnings = (*told, *told_of_runs(spent or ()), *limits.beyond_meaning([found.spent]))
     proven = found.spent.upper is not None
     if as_json:
         results = [{**render.described(found, delta), "proven": proven, **render.described_limit(kept)}]

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from dpplan import __main__ as program
 from dpplan import recipe, report, verify
 from dpplan.commands import report as report_command
 from dpplan.commands import verify as verify_command
@@ -21,6 +22,8 @@ RUN = ROOT / "tests" / "data" / "run-report.json"
 RECIPE = ROOT / "recipes" / "digits-logistic.yaml"
 FACTS = {"product": "Dataset", "publication_date": "2026-11-29"}
 STATED = tuple(word for key, text in FACTS.items() for word in ("--state", f"{key}={text}"))
+
+FURTHER = ("--sigma", "9", "--q", "0.1", "--steps", "9", "--delta", "1e-5")
 
 
 def folder(at: Path, change: Callable[[Any], object] = lambda _: None) -> Path:
@@ -95,6 +98,41 @@ def test_verify_certifies_no_run_that_an_audit_found_wrong(tmp_path: Path) -> No
     assert "warning VIOLATION: an audit of 2026-11-30" in said
     assert "because an audit of this recipe found what its plan does not allow" in said
     assert "publish nothing" in said and "as it is" not in said
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ("risk", "RUN"),
+        ("epsilon", "RUN"),
+        ("epsilon", "--spent", "RUN", *FURTHER),
+        ("delta", "--eps", "3", "--spent", "RUN", *FURTHER[:-2]),
+        ("solve", "--target-eps", "9", "--delta", "1e-5", "--spent", "RUN", *FURTHER[2:-2]),
+        ("solve", "plan.yaml", "--target-eps", "9", "--delta", "1e-5", "--spent", "RUN"),
+        ("check", "--spent", "RUN", *FURTHER),
+        ("export", "RUN", "--to", "dp-accounting"),
+    ],
+)
+def test_whoever_counts_a_run_is_told_what_speaks_against_it(
+    call: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = folder(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plan.yaml").write_text(
+        "phases: [{name: counts, mechanism: {kind: gaussian}}]\n", encoding="utf-8"
+    )  # fmt: skip
+    arguments = [str(run) if each == "RUN" else each for each in call]
+    assert program.run(arguments) == 0
+    before = capsys.readouterr()
+    assert "VIOLATION" not in before.err + before.out and "over its budget" not in before.err + before.out
+    (run / "audits.jsonl").write_text(audit(run, "violation"))
+    report_of = json.loads((run / "report.json").read_text(encoding="utf-8"))
+    report_of["planned"]["max_epsilon"] = 1.0
+    (run / "report.json").write_text(json.dumps(report_of), encoding="utf-8")
+    program.run(arguments)
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert said.count(f"{run}: VIOLATION on file: an audit of its recipe found what the plan does not allow") == 1
+    assert said.count(f"{run}: over its budget: the run spent more than its budget of ε ≤ 1: ε ≤ ") == 1
 
 
 def test_a_violation_in_a_file_that_is_named_counts_too(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ def plan_of_file(source: Path, delta: Any, examples: Any) -> tuple[Plan, float, 
         typed = [recipe_data.typed_n(claim.plan.examples)] if recipe_data.as_typed(read, examples) else []
         return claim.plan, float(claim.delta.value if delta is None else delta), typed
     from dpplan import verify
+    from dpplan.commands.shared import recorded_runs
 
     if examples is not None:
         raise PlanError(f"n is for a recipe: {source} names its own. Leave --n out.")
@@ -36,8 +37,9 @@ def plan_of_file(source: Path, delta: Any, examples: Any) -> tuple[Plan, float, 
                 "would cost without is told of its recipe."
             )
         raise PlanError(f"{source}: holds no figure of a plan that ran. Name a report.json, or the folder of a run.")
+    told_of = recorded_runs.doubted([str(source)])
     at = first.at if first.quantity == "epsilon" else first.value
-    return first.plan, float(at if delta is None else delta), [*first.doubts, *_early(document, delta)]
+    return first.plan, float(at if delta is None else delta), [*first.doubts, *_early(document, delta), *told_of]
 
 
 def _early(document: "Document", delta: float | None) -> Iterator[str]:

@@ -30,7 +30,7 @@ from dpplan.sampling import (
     TruncatedPoisson,
 )
 from dpplan.units import APART, UNITS_CONVERTED, unit_words
-from dpplan.verify import unaccounted
+from dpplan.verify import run_outcome, unaccounted
 from dpplan.verify.early_end import EarlyEnd, early_end
 from dpplan.verify.unfinished_run import REPORT, RUN, begun_in, known_ends, planned_delta, steps_known
 
@@ -68,6 +68,30 @@ def early_ends(names: Sequence[str]) -> Iterator[str]:
             continue
         if found is not None:
             yield f"{name}: {found.advice}"
+
+
+def doubted(names: Sequence[str]) -> Iterator[str]:
+    """A sentence for each of these runs that an audit on file found not as planned, and for each that is over its
+    budget: its figure is counted all the same. Nothing of records that cannot be counted, or left no report."""
+    for name in names:
+        if "=" in name or not name.strip() or not is_record(path := Path(name)):
+            continue
+        try:
+            content = json.loads((path / REPORT if path.is_dir() else path).read_bytes())
+            document = verify.read(path)
+        except (OSError, ValueError, RecursionError, DpplanError):
+            continue
+        if document.folder is None:
+            continue
+        from dpplan.report import audits  # only where a run is named
+
+        if audits.violations(audits.beside_run(document.folder), str(document.recipe.get("sha256"))):
+            yield (
+                f"{name}: VIOLATION on file: an audit of its recipe found what the plan does not allow, so the figure "
+                f"used here may be too low. `dpplan verify {shlex.quote(name)}` tells what was found."
+            )
+        if over := run_outcome.over_budget(content):
+            yield f"{name}: {over}"
 
 
 def counted_again(names: Sequence[str]) -> Iterator[str]:

@@ -52,19 +52,20 @@ def requested(arguments: PlanArguments, deltas: Sequence[Any] | None, choice: Ac
     """
     parsed = parse(arguments)
     resolved, others = resolve(parsed.known, or_own(deltas, arguments), choice, *more)
-    warnings = (*cautions_of(parsed, resolved), *ended_early((*arguments.files, *arguments.spent)))
+    warnings = (*cautions_of(parsed, resolved), *told_of_runs((*arguments.files, *arguments.spent)))
     if parsed.plan is None or others:
         raise PlanError([*parsed.problems, *others, *warnings])
     return Request(parsed.plan, resolved, warnings, parsed.earlier, parsed.names, parsed.public, parsed.accuracies)
 
 
-def ended_early(names: Sequence[str]) -> tuple[str, ...]:
-    """What is counted of each run among what was named that took fewer steps than planned."""
+def told_of_runs(names: Sequence[str]) -> tuple[str, ...]:
+    """Of each run among what was named: what is counted where it took fewer steps than planned, and whether an audit
+    or its budget speaks against it."""
     if not names:
         return ()
     from dpplan.commands.shared import recorded_runs  # only such a call needs it
 
-    return tuple(recorded_runs.early_ends(names))
+    return (*recorded_runs.early_ends(names), *recorded_runs.doubted(names))
 
 
 def or_own(deltas: Sequence[Any] | None, arguments: PlanArguments) -> Sequence[Any] | None:

@@ -8,7 +8,7 @@ from typing import Any
 from dpplan.accounting.bound import Bound
 from dpplan.checks import Problems, did_you_mean
 from dpplan.commands.shared import output
-from dpplan.commands.shared.request import cautions, ended_early
+from dpplan.commands.shared.request import cautions, told_of_runs
 from dpplan.errors import PlanError, UsageError
 from dpplan.plan import Delta, Phase, Plan, Settings, resolve_delta
 from dpplan.quantities import FIND_IT, QUANTITIES
@@ -56,7 +56,7 @@ def run(
     if delta is None or problems or about_earlier:
         raise PlanError([*problems, *about_earlier])
     answer = _cap(drawn, delta, named, phases) if named.wanted == "cap" else _most(drawn, delta, named, phases)
-    warnings = (*cautions(settings, [delta]), *ended_early(spent or ()))
+    warnings = (*cautions(settings, [delta]), *told_of_runs(spent or ()))
     if as_json:
         output.as_json(to_json.document("solve", answer.plan, [answer.described], warnings))
         return

@@ -12,7 +12,7 @@ from dpplan.checks import did_you_mean
 from dpplan.commands.shared import output, plan_files, unsaid_accountant, waiting
 from dpplan.commands.shared.accountant_option import AccountantChoice
 from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
-from dpplan.commands.shared.request import cautions_of, or_own, resolve
+from dpplan.commands.shared.request import cautions_of, or_own, resolve, told_of_runs
 from dpplan.errors import PlanError
 from dpplan.open_noise import Opening, setting_of
 from dpplan.plan import Delta, Plan, Settings
@@ -67,7 +67,8 @@ def run(file: str | None, settings: Settings, spent: Sequence[str], choice: Acco
     with waiting.status("searching") as say:
         budget = _budget(choice, float(target.epsilon), deltas[0].value, say)
         made = _fitted(parsed.plan, found, budget, rule, parsed)
-    _show(render, parsed, made, (float(target.epsilon), deltas[0]), as_json)
+    runs = told_of_runs((file, *spent))
+    _show(render, parsed, made, (float(target.epsilon), deltas[0]), as_json, runs)
 
 
 def _absent(file: str) -> str:
@@ -175,11 +176,13 @@ def _fitted(plan: Plan, found: _Unknowns, budget: "Budget", rule: str, parsed: P
     return allocation.bought(allocation.allocate(plan, openings, budget, rule, errors), budget)
 
 
-def _show(render: Any, parsed: ParsedPlan, made: "Allocation", target: tuple[float, Delta], as_json: bool) -> None:
+def _show(render: Any, parsed: ParsedPlan, made: "Allocation", target: tuple[float, Delta], as_json: bool,
+          runs: tuple[str, ...]) -> None:  # fmt: skip
+    """runs: what is told of those that were named."""
     from dpplan.commands.shared import breakdown
     from dpplan.render import limits
 
-    warnings = (*cautions_of(parsed, [target[1]]), *limits.beyond_meaning([made.spent]))
+    warnings = (*cautions_of(parsed, [target[1]]), *runs, *limits.beyond_meaning([made.spent]))
     if as_json:
         output.as_json(render.document(parsed.names, made, target, warnings))
         return
