@@ -1,6 +1,7 @@
 """Modules that are called like functions say what to call, in a line that can be pasted."""
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from dpplan import __main__ as program
 from dpplan import called_modules
 from dpplan.commands import COMMANDS
 
+ROOT = Path(__file__).parents[1]
 CALL = {"sigma": 1.1, "n": 60000, "batch": 256, "epochs": 60}
 
 
@@ -58,6 +60,35 @@ def test_what_takes_more_than_a_line_can_be_pasted_too(
     names = {"dpplan": dpplan}
     exec("\n".join(made), names)
     assert type(eval(asked, names)).__name__ == answer
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "answer"),
+    [("export", "interop", "dict"), ("tune", "tuning", "SearchPlan"), ("train", "train", "TrainReport")],
+)
+def test_what_files_and_recipes_come_to_can_be_pasted_too(
+    name: str, module: str, answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "recipes" / "digits.yaml").read_text(encoding="utf-8")
+    short = re.sub(r"(?m)^  epochs: 30 ", "  steps: 1 ", text).replace("nonprivate: true", "nonprivate: false")
+    assert short != text
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "digits.yaml").write_text(short, encoding="utf-8")
+    with pytest.raises(TypeError) as error:
+        getattr(dpplan, name)("recipes/digits.yaml", to="opacus")
+    told = str(error.value)
+    assert told.startswith(f"dpplan.{module} is a module. ") and told.endswith("`dpplan help python` shows more.")
+    *made, asked = (line.strip() for line in told.splitlines() if line.startswith("    "))
+    names = {"dpplan": dpplan}
+    exec("\n".join(made), names)
+    assert type(eval(asked, names)).__name__ == answer
+
+
+@pytest.mark.parametrize("name", sorted({*dpplan.__all__} & {*COMMANDS} - {"epsilon", "delta"}))
+def test_every_command_that_is_a_module_says_what_to_call(name: str) -> None:
+    with pytest.raises(TypeError, match=r" is a module\. [\s\S]*`dpplan help python` shows more\.$"):
+        getattr(dpplan, name)()
 
 
 def test_what_is_typed_can_be_had_from_the_package() -> None:

@@ -23,6 +23,7 @@ from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
+from dpplan import called_modules
 from dpplan.checks import show
 from dpplan.errors import BudgetExceeded, InputOutputFailed, NotCertified, RecipeError, UsageError
 from dpplan.recipe import Recipe
@@ -60,6 +61,12 @@ __all__ = [
 ]
 
 Event = Step | Epoch | TrainReport
+
+called_modules.when_called(
+    __name__,
+    "A recipe is trained, and its report returned, by\n\n"
+    "    dpplan.train.run(dpplan.recipe.load('recipes/digits.yaml'))\n\n",
+)
 
 
 def run(recipe: Recipe, *, seed: int | None = None, out: Path | None = None) -> TrainReport:
