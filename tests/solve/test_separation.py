@@ -1,52 +1,33 @@
 """How far apart the steps of a record have to be: the order that the search goes along, its ends, and what is said."""
 
 import dataclasses
-import functools
-import itertools
 import json
 import time
 from pathlib import Path
 
 import pytest
-from test_participations import NOISES, STEPS, _forget, matrix, upper
+from shared_noise import NOISES, STEPS, asked_for, found_from_anywhere, in_order, matrix, solved, upper
 
 from dpplan import __main__ as program
-from dpplan import accounting
-from dpplan.accounting.pairs import correlated, strategy_matrix, tree_sensitivity
-from dpplan.adjacency import ZERO_OUT
+from dpplan.accounting.pairs import correlated
+from dpplan.accounting.pairs.participation_sensitivity import Sensitivity
 from dpplan.errors import NotApplicable, Unreachable
 from dpplan.mechanism import Gaussian, Mechanism
 from dpplan.mechanism.correlated import ToeplitzNoise, TreeAggregation
-from dpplan.plan import Phase, Plan
 from dpplan.sampling import CyclicPoisson, FixedSize, Poisson, Sampling, Shuffle
-from dpplan.solve import phase_setting
-from dpplan.solve.allocation import Allocation, Budget
 from dpplan.solve.participations import SEPARATION
-
-DELTA = 1e-5
 
 
 @pytest.mark.parametrize("name", NOISES)
 @pytest.mark.parametrize("most", [1, 2, 3, 5, 8, 30])
 def test_no_sensitivity_rises_with_the_separation(name: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor where quicker bounds take over below some separation."""
-    for most_work in (None, 40.0, 4000.0, 1e5):
-        if most_work is not None:
-            monkeypatch.setattr(tree_sensitivity, "MOST_WORK", most_work)
-            monkeypatch.setattr(strategy_matrix, "MOST_WORK", most_work)
-        _forget()
-        found = [correlated.sensitivity(NOISES[name], STEPS, most, apart) for apart in range(1, STEPS + 3)]
-        assert len({each.exponent for each in found}) == 1
-        assert {each.squared for each in found[STEPS - 1 :]} == {found[STEPS - 1].squared}  # a record in one step
-        assert all(far.squared <= near.squared * (1 + 1e-15) for near, far in itertools.pairwise(found))
-    monkeypatch.undo()
-    _forget()
 
+    def rising() -> list[Sensitivity]:
+        return [correlated.sensitivity(NOISES[name], STEPS, most, apart) for apart in range(STEPS + 2, 0, -1)]
 
-def solved(mechanism: Mechanism, target: float, steps: int = STEPS) -> Allocation:
-    plan = Plan((Phase(mechanism, Poisson(1.0), steps, ZERO_OUT),), adjacency=ZERO_OUT)
-    budget = Budget(functools.cache(lambda each: accounting.epsilon(each, DELTA)), target)
-    return phase_setting.found(plan, (0, "train"), None, SEPARATION, budget)
+    for squares in in_order(rising, monkeypatch):
+        assert {*squares[:3]} == {squares[0]}  # a record in one step
 
 
 @pytest.mark.parametrize("name", NOISES)
@@ -59,20 +40,13 @@ def test_the_least_separation_that_meets_the_target_is_found(name: str) -> None:
         target = costs[apart - 1] * (1 + 1e-6)  # met so far apart, and where it costs no more
         expected = min(at for at, cost in enumerate(costs, 1) if cost <= target)
         assert all(cost <= target for cost in costs[expected - 1 :])  # and from there on
-        for begin in (1, 5, STEPS):
-            made = solved(said[begin - 1], target)
-            assert made.alone is not None and made.alone.value == expected
-            assert made.spent.upper == upper(made.plan.phases[0].mechanism) <= target
-            assert made.plan.phases[0].mechanism == said[expected - 1]
-            if expected > 1:
-                assert made.alone.beyond == expected - 1 and made.alone.spends is not None
-                assert made.alone.spends.upper == costs[expected - 2] > target
+        found_from_anywhere(SEPARATION, said, costs, target, expected, expected - 1 or None)
 
 
 @pytest.mark.parametrize("most", [1, 4, 10_000])
 def test_a_record_in_one_step_that_is_too_much_is_said(most: int) -> None:
     with pytest.raises(Unreachable, match=r"ε = 0.5 is not met even with a record in one step of train, and the plan"):
-        solved(TreeAggregation(9.0, participations=most), 0.5)
+        solved(SEPARATION, TreeAggregation(9.0, participations=most), 0.5)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +61,7 @@ def test_a_record_in_one_step_that_is_too_much_is_said(most: int) -> None:
     ],
 )
 def test_what_a_separation_makes_of_the_participations_is_said(most: int, target: float, apart: int, told: str) -> None:
-    made = solved(TreeAggregation(9.0, participations=most, separation=3), target)
+    made = solved(SEPARATION, TreeAggregation(9.0, participations=most, separation=3), target)
     assert made.alone is not None
     assert (made.alone.value, made.alone.remark) == (apart, told)
     assert made.alone.beyond == (apart - 1 if apart > 1 else None)
@@ -96,7 +70,7 @@ def test_what_a_separation_makes_of_the_participations_is_said(most: int, target
 
 def test_where_there_is_no_figure_at_all_why_is_said() -> None:
     with pytest.raises(NotApplicable, match="the strategy is for 21 steps"):
-        solved(dataclasses.replace(matrix(4, signed=False), participations=2), 5.0, steps=22)
+        solved(SEPARATION, dataclasses.replace(matrix(4, signed=False), participations=2), 5.0, steps=22)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +85,7 @@ def test_where_there_is_no_figure_at_all_why_is_said() -> None:
 )
 def test_long_runs_are_answered_in_moments(mechanism: Mechanism, steps: int, target: float) -> None:
     begun = time.process_time()
-    made = solved(mechanism, target, steps)
+    made = solved(SEPARATION, mechanism, target, steps)
     assert time.process_time() - begun < 30.0
     assert made.alone is not None and made.alone.spends is not None and made.alone.beyond == made.alone.value - 1
     assert made.spent.upper is not None and made.alone.spends.upper is not None
@@ -135,10 +109,7 @@ def test_long_runs_are_answered_in_moments(mechanism: Mechanism, steps: int, tar
     ],
 )
 def test_it_is_asked_for_where_a_phase_declares_it(mechanism: Mechanism, sampling: Sampling, told: str) -> None:
-    phase = Phase(mechanism, sampling, STEPS)
-    why = phase_setting.refusal(phase, SEPARATION)
-    assert told in why and bool(why) is bool(told)
-    assert (SEPARATION in phase_setting.known(phase, None)) is (not told)
+    asked_for(SEPARATION, mechanism, sampling, told)
 
 
 def test_the_command_answers_what_epsilon_says_of_its_answer(
