@@ -3,14 +3,13 @@
 import numpy as np
 import oracle
 import pytest
+from reverse_sums import check_add_direction, places_of_curves
 
-from dpplan import risk
 from dpplan.accounting import rdp
 from dpplan.accounting.exact import invert, other_laws, reverse_lattice
 from dpplan.accounting.exact.contour import reverse_direction
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.event_lower_bound import EventBound
-from dpplan.accounting.exact.proven_deltas import OneDirection
 from dpplan.accounting.plan_pairs import dominating_pairs
 from dpplan.plan import Plan
 
@@ -38,12 +37,12 @@ def test_it_meets_contours_near_each_epsilon(row):
 
 def test_it_tells_of_the_add_direction_too():
     _, steps, found = summed(FEW[1])
-    epsilons = np.array([1e-4, 2e-3])
-    low, high = found.ends(-epsilons)
-    for at, epsilon in enumerate(epsilons.tolist()):
+
+    def other_ends(epsilon):
         ends = invert.delta_ends(steps, Direction.ADD, epsilon, 1.0)
-        lower, upper = (1.0 - np.exp(-epsilon) * (1.0 - end) for end in (ends.lower, ends.upper))
-        assert low[at] <= upper + 1e-15 and lower <= high[at] + 1e-15
+        return ends.lower, ends.upper
+
+    check_add_direction(found, np.array([1e-4, 2e-3]), other_ends)
 
 
 @pytest.mark.parametrize("row", [(0.4, 1e-5, 2), (0.7, 1e-4, 2)])
@@ -63,9 +62,5 @@ def test_many_steps_have_none_nor_have_two_that_are_not_rare(row):
 
 
 def test_a_curve_of_few_rare_steps_asks_for_one_place_or_two(monkeypatch):
-    made, once = [], OneDirection._made
-    monkeypatch.setattr(OneDirection, "_made", lambda own, at, found: made.append(at) or once(own, at, found))
-    for row in FEW[:2]:
-        made.clear()
-        risk.TradeOff(risk.source_of_plan(Plan.from_rate(*row))).curve(200)
+    for made in places_of_curves(FEW[:2], monkeypatch):
         assert made[0] == 0.0 and len(made) <= 2

@@ -1,18 +1,15 @@
 """δ of the remove direction by one sum over the add direction, whose aliases are known: held against other contours."""
 
-import math
-
 import numpy as np
 import oracle
 import pytest
+from reverse_sums import check_add_direction, places_of_curves
 
-from dpplan import risk
 from dpplan.accounting import rdp
 from dpplan.accounting.exact import invert
 from dpplan.accounting.exact.contour import reverse_direction
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.event_lower_bound import EventBound
-from dpplan.accounting.exact.proven_deltas import OneDirection
 from dpplan.plan import Plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # whoever asks for a profile is quiet
@@ -60,11 +57,7 @@ def test_a_contour_in_mpmath_of_the_remove_direction_is_between_its_ends():
 def test_it_tells_of_the_add_direction_at_negative_epsilons(row):
     steps, found = summed(row)
     epsilons = np.array([1e-4, 0.01]) * reverse_direction.reach(steps)
-    low, high = found.ends(-epsilons)
-    for at, epsilon in enumerate(epsilons.tolist()):
-        lower, upper = other_ends([row], Direction.ADD, epsilon)
-        assert max(1.0 - math.exp(-epsilon) * (1.0 - lower), low[at]) <= high[at] + 1e-15
-        assert low[at] <= 1.0 - math.exp(-epsilon) * (1.0 - upper) + 1e-15
+    check_add_direction(found, epsilons, lambda epsilon: other_ends([row], Direction.ADD, epsilon))
 
 
 def test_several_phases_are_one_sum():
@@ -105,9 +98,4 @@ def test_no_sum_is_begun_that_would_be_long(row):
 
 
 def test_a_curve_of_rare_losses_asks_for_one_place(monkeypatch):
-    made, once = [], OneDirection._made
-    monkeypatch.setattr(OneDirection, "_made", lambda own, at, found: made.append(at) or once(own, at, found))
-    for row in RARE[:3]:
-        made.clear()
-        risk.TradeOff(risk.source_of_plan(Plan.from_rate(*row))).curve(200)
-        assert made == [0.0]
+    assert list(places_of_curves(RARE[:3], monkeypatch)) == [[0.0]] * 3
