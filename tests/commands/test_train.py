@@ -64,9 +64,13 @@ def run(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str
 
 
 def test_a_dry_run_prints_the_plan_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    larger = tmp_path / "digits.yaml"
+    larger.write_text(DIGITS.read_text(encoding="utf-8").replace("  delta: 1e-5 ", "  delta: 1e-4 "), encoding="utf-8")
+    noted = run(tmp_path, larger, "--dry-run")  # what dpplan check notes of it
+    larger.unlink()
+    assert " ".join(noted.stderr.split()).startswith("note: DP001 privacy.delta: delta=0.0001 is close to 1/n")
     done = run(tmp_path, DIGITS, "--dry-run")
-    noted = " ".join(done.stderr.split())  # what dpplan check notes of it
-    assert done.returncode == 0 and noted.startswith("note: DP001 privacy.delta: delta=0.0001 is close to 1/n")
+    assert (done.returncode, noted.returncode, done.stderr) == (0, 0, "")
     assert noted.endswith("(dpplan check --explain DP001)") and noted.count("note:") == 1
     headline, *rows = done.stdout.splitlines()
     stated = re.match(r"ε = (\S+) at δ = 0.0001 +certified: (\S+) ≤ ε ≤ (\S+)$", headline)
