@@ -150,8 +150,10 @@ def test_a_second_ctrl_c_leaves_a_line_with_what_is_counted(
     monkeypatch.chdir(tmp_path)
     assert program.run(["train", str(write(tmp_path, "steps: 50"))]) == 130
     err = " ".join(capsys.readouterr().err.split())
-    assert re.search(r"error: interrupted\. (1|15) of 50 steps are counted, ε ≤ \S+ spent\. The checkpoint of step \d+ "
-                     r"is whole: dpplan train --resume runs/tiny-001$", err)  # fmt: skip
+    counted = (
+        r"error: interrupted\. (1|15) of 50 steps are counted, ε ≤ \S+ spent if nothing that was seen decided when to "
+    )
+    assert re.search(rf"{counted}stop\. The checkpoint of step \d+ is whole: dpplan train --resume runs/tiny-001$", err)
     report = json.loads((tmp_path / "runs/tiny-001/report.json").read_text(encoding="utf-8"))
     assert report["message"] == "broken off by KeyboardInterrupt"
 

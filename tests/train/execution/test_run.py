@@ -22,6 +22,7 @@ from dpplan.train.execution import terminal_text
 from dpplan.train.machine.device import device_named
 from dpplan.train.state.run_folder import RunFolder
 from dpplan.train.step.noise import GaussianNoise
+from dpplan.verify.early_end import CONDITION
 
 DIGITS = Path(__file__).parents[3] / "recipes" / "digits.yaml"
 
@@ -150,7 +151,7 @@ def test_a_second_ctrl_c_within_a_step_says_what_is_counted_and_how_it_goes_on(
         train.run(small(training_steps=50), out=folder)
     said = str(error.value)
     assert said.startswith("5 of 50 steps are counted, ε ≤ ")
-    assert said.endswith(f" spent. The checkpoint of step 0 is whole: dpplan train --resume '{folder}'")
+    assert said.endswith(f" spent if {CONDITION}. The checkpoint of step 0 is whole: dpplan train --resume '{folder}'")
     written = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert (written["status"], written["spent"]["steps"]) == ("stopped", 5)
     monkeypatch.undo()
