@@ -312,7 +312,7 @@ def drop_and_lag(loss: Array, mass: Array, u: Array, at_once: int = MOST_VALUES)
         parts = _parts(len(heavy), at_once)
         wave = _waves(large, heavy, u, parts)
         modulus += sum(heavy[part].sum() for part in parts) - wave.real
-        lag += u * float(heavy @ large) - wave.imag
+        lag += u * float((heavy * large).sum()) - wave.imag  # pairwise, which a product need not be
         modulus[u == 0.0] = 0.0  # whatever the order of its two sums
     return modulus, lag
 
@@ -321,14 +321,27 @@ def _waves(loss: Array, mass: Array, u: Array, parts: Sequence[slice]) -> Comple
     """Σ mass·e^{iuL} for equally spaced u from 0, by baby steps and giant steps: a matrix product for each part."""
     block = max(int(math.sqrt(len(u))), 1)
     angle = loss * float(u[1]) if len(u) > 1 else loss
+    if len(loss) * block > MOST_VALUES:  # the tables of a part at a time: those of all may be hundreds of megabytes
+        waves = _waves_of(angle[parts[0]], mass[parts[0]], block, len(u))
+        for part in parts[1:]:
+            waves += _waves_of(angle[part], mass[part], block, len(u))
+        return waves.ravel()[: len(u)]
     giant = _turns(angle * block, len(u) // block + 1)
     giant *= mass  # in place, as below: a table of some megabytes costs more to make than to fill
     baby = _turns(angle, block).T
-    waves: ComplexArray = giant[:, parts[0]] @ baby[parts[0]]
+    waves = giant[:, parts[0]] @ baby[parts[0]]
     one = np.empty_like(waves)
     for part in parts[1:]:
         waves += np.matmul(giant[:, part], baby[part], out=one)
     return waves.ravel()[: len(u)]
+
+
+def _waves_of(angle: Array, mass: Array, block: int, count: int) -> ComplexArray:
+    """What some of them add, [giant step, baby step]."""
+    giant = _turns(angle * block, count // block + 1)
+    giant *= mass
+    waves: ComplexArray = giant @ _turns(angle, block).T
+    return waves
 
 
 def _parts(count: int, at_once: int) -> list[slice]:

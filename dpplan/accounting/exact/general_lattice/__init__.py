@@ -24,7 +24,7 @@ from dpplan.accounting.exact.contour.saddle_point import Saddle
 from dpplan.accounting.exact.general_lattice import atom_spacing, top_event
 from dpplan.accounting.exact.general_lattice.coarse_pld import CoarseMasses, Sketch
 from dpplan.accounting.exact.general_lattice.composed import Composed
-from dpplan.accounting.exact.general_lattice.discretise import Lattice, discretise
+from dpplan.accounting.exact.general_lattice.discretise import discretise_all
 from dpplan.accounting.exact.general_one_step import FARTHEST, delta_ends, epsilon_end, mass_at_the_top
 from dpplan.accounting.numerics import QUIET, outward
 from dpplan.accounting.pairs.gaussian_mixtures import GroupLoss
@@ -354,10 +354,9 @@ class _Plan:
         h = min(h, STEEPEST / (1.0 + saddle.tilt))
         terms = [(law, float(count)) for law, count in self.composition.terms]
         h = atom_spacing.step(terms, saddle.tilt, h)
-        size = 2 ** math.ceil(math.log2(period / h))
-        lattice = Lattice(h, (1.0 + saddle.tilt) * h)
-        laws = [(discretise(law, lattice, bounds), count) for (law, count), bounds in zip(terms, ranges, strict=True)]
-        composed = Composed(laws, lattice, size, lattice.r / h - 1.0, others)
+        lattice, laws = discretise_all(terms, ranges, saddle.tilt, h)
+        size = 2 ** math.ceil(math.log2(period / lattice.h))
+        composed = Composed(laws, lattice, size, lattice.r / lattice.h - 1.0, others)
         return Laid(composed, outside([(law.infinite, count) for law, count in laws]))
 
     def points(self, saddle: Saddle, aim: "_Aim") -> float:

@@ -32,6 +32,7 @@ LUMPED = 0.3  # of the law: with less within a cell's width, the polygon does be
 STEEP, MOST_STEEP = 2.0, 12  # what from one half of a cell to the next is a fall off, and how many it may take
 # Where that gave no polygon: less of a fall; attempts to lay a window's ends on the lattice, and how near, in cells.
 LESS_STEEP, ALIGNMENTS, ALIGNED_ENDS = 1.6, 8, 1e-3
+OTHER_STEPS = np.array((1.0, 1.05, 1.13, 1.22))  # of a lattice, where one has no polygon; relative
 FEW_ATOMS = 8  # at a lattice point: the sum of so many is counted with the rounding of its weight
 CROWDED = 0.05  # of the law: so much without atoms within a cell of the heaviest one is merged with it
 
@@ -101,6 +102,26 @@ def discretise(
         other, _ = _discretised(law, lattice, kept, _aligned(law, window, lattice.h))
         return max(found, other, key=lambda each: _log_moment_below(each, lattice))
     return found
+
+
+def discretise_all(
+    terms: list[tuple[Law, float]], ranges: list[tuple[float, float]], tilt: float, h: float
+) -> tuple[Lattice, list[tuple[DiscretisedLaw, float]]]:
+    """All laws between the losses of `ranges`, on a lattice of the step h; or, where none has atoms that it is laid
+    through, of one a little wider where that has a polygon from below and this has none: whether there is one goes by
+    where the densest place of a law lies between the points."""
+    best: tuple[Lattice, list[tuple[DiscretisedLaw, float]]] | None = None
+    smooth, fewest = not any(len(law.atoms.loss) for law, _ in terms), len(terms) + 1
+    for step in (h * OTHER_STEPS[: None if smooth else 1]).tolist():
+        lattice = Lattice(step, (1.0 + tilt) * step)
+        laws = [(discretise(law, lattice, kept), count) for (law, count), kept in zip(terms, ranges, strict=True)]
+        failed = sum(each.failed for each, _ in laws)
+        if best is None or failed < fewest:
+            best, fewest = (lattice, laws), failed
+        if not failed:
+            break
+    assert best is not None
+    return best
 
 
 def _log_moment_below(found: DiscretisedLaw, lattice: Lattice) -> float:

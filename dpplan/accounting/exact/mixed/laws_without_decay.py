@@ -20,7 +20,7 @@ from dpplan.quick_dataclass import dataclass
 
 PICTURE = 8.0  # tilt up to which the points serve by which a place is chosen
 MOST_POINTS = 20_000
-LINE_WORK = 150_000_000  # points times frequencies of one law: a second at most
+LINE_WORK = 3_000_000_000  # points times frequencies of one law: a second at most
 
 
 class PointLaw(Protocol):

@@ -5,7 +5,7 @@ transforms
 
     M(z) = ∫ c·φ·A^(1 + z)·B^-z dx   and, of the reverse,   ∫ c·φ·A^-z·B^(1 + z) dx
 
-have an integrand that is analytic where A and B have no zeros, |Im x| < πσ²/2·top at least. On panels, as in
+have an integrand that is analytic where A and B have no zeros (normal_mixture_ratio says where). On panels, as in
 laplace_gauss_rule, with |φ(x + iy)| = e^(y²/2σ²)·φ(x), and of a cut of width w
 
     |c(x + iy)| <= e^(y²/2w²)·c(x),   |c(x + iy)| <= 1 + e^(y²/2w²)·(1 - c(x)).
@@ -37,10 +37,12 @@ from dpplan.quick_dataclass import dataclass
 
 SPREAD = np.linspace(0.0, 1.0, 97) ** 2  # cells of a tail
 RATIOS = np.geomspace(1.4, 60.0, 12)  # ρ of the ellipses that are tried
-HIGHEST = 1.45  # of them: the largest top·|Im x|/σ², below π/2
-TURNS = 15.0  # by how much the integrand may turn and grow over half a panel
+WIDER, REACHED, ROOM = np.geomspace(0.05, 0.9, 7), 1.3, 0.8  # halves that are tried, in σ; half an ellipse; of a half
+# By how much the integrand may turn and grow over half a panel; how much more for each unit that its logarithm is less
+# than that.
+TURNS, MORE_TURNS, LIGHT = 15.0, 1.2, -15.0
 MOST_SPARE = 400.0  # of a logarithm, for what a ratio below 1 may grow to
-MOST_PANELS, PLACES = 600, 400
+MOST_PANELS, MOST_TERMS, PLACES = 2000, 130_000, 400  # terms: panels times components
 NEAR_CUT = 8.0  # widths of a cut around its place where panels are as narrow as it
 
 
@@ -159,6 +161,7 @@ class MixturePanels:
     half: float
     turning: float
     fine: float
+    tilt: float = 0.0
 
     @classmethod
     def good_to(cls, step: MixtureStep, tilt: float, u: float) -> "MixturePanels":
@@ -177,22 +180,46 @@ class MixturePanels:
         still = min(step.a.still, step.b.still)
         spare = -max(tilt, 1.0) * math.log(still)
         low = -math.sqrt(2.0 * (goal + min(spare, MOST_SPARE))) * sigma
-        return cls(step, low, enough.true, half, turning, min(half, 0.6 * step.width))
+        return cls(step, low, enough.true, half, turning, min(half, 0.6 * step.width), tilt)
 
     @cached_property
     def _edges(self) -> Array:
         x = np.linspace(self.low, self.high, PLACES)
-        ahead = x + 0.5 * self.half
-        mean = np.maximum(self.step.a.mean(ahead), self.step.b.mean(ahead))
-        narrow = np.minimum(self.half, TURNS / np.maximum(self.turning * mean, 1e-300))
+        widest = self._widest(x)
+        narrow = np.full(len(x), self.half)
+        for _ in range(2):  # it turns by the mean over a panel, whose width that decides
+            ahead = x + 0.5 * narrow
+            mean = np.maximum(self.step.a.mean(ahead), self.step.b.mean(ahead))
+            turns = TURNS + MORE_TURNS * np.maximum(LIGHT - self._log_density(ahead), 0.0)
+            narrow = np.minimum(widest, turns / np.maximum(self.turning * mean, 1e-300))
         if self.step.cut is not None:
-            narrow[x > self.step.at - max(NEAR_CUT * self.step.width, 2.0 * self.half)] = self.fine
+            near = x > self.step.at - np.maximum(NEAR_CUT * self.step.width, 2.0 * widest)
+            narrow[near] = np.minimum(narrow[near], self.fine)
         per_unit = 0.5 / narrow
         passed = np.concatenate(([0.0], np.cumsum(0.5 * np.diff(x) * (per_unit[1:] + per_unit[:-1]))))
         count = max(math.ceil(float(passed[-1])), 1)
-        if count > MOST_PANELS:
+        components = max(len(self.step.a.means), len(self.step.b.means))
+        if count > min(MOST_PANELS, MOST_TERMS / components):
             raise Uncomposable("more panels than this engine takes")
         return np.interp(np.linspace(0.0, float(passed[-1]), count + 1), passed, x)
+
+    def _log_density(self, x: Array) -> Array:
+        """log of the integrand's size on the line at the tilt."""
+        powers = zip(self.step.exponents(self.tilt), (self.step.a, self.step.b), strict=True)
+        log_values = sum(power * side.log_value(x) for power, side in powers)
+        return np.asarray(log_values + self.step.log_normal(x) + self.step.log_cut(x))
+
+    def _widest(self, x: Array) -> Array:
+        """About the widest half of a panel there with room for ellipses: more than `half` where means hardly vary."""
+        sigma, widest = self.step.sigma, np.full(len(x), self.half)
+        for half in (sigma * WIDER).tolist():
+            low, high = x - REACHED * half, x + REACHED * half
+            variance = np.maximum(self.step.a.most_variance(low, high), self.step.b.most_variance(low, high))
+            mean = np.maximum(self.step.a.mean(high), self.step.b.mean(high))
+            turned = self.turning * half * (mean + 0.5 * half * variance / sigma**2)
+            wide = (half * np.sqrt(variance) <= ROOM * sigma**2) & (turned <= TURNS)
+            widest = np.where(wide, np.maximum(widest, half), widest)
+        return widest
 
     def points(self) -> Points:
         """The nodes of all panels."""
@@ -201,7 +228,8 @@ class MixturePanels:
         nodes, weights = gauss()
         x = (centres[:, None] + halves[:, None] * nodes).ravel()
         log_weight = np.log((halves[:, None] * weights).ravel())
-        ends = max(abs(self.low), abs(self.high))
+        # A centre is off by half a unit of itself, a half width by a unit of itself, and what is made of them likewise.
+        ends = np.repeat(4.0 * halves, len(nodes))
         log_a, log_b, log_cut = step.a.log_value(x), step.b.log_value(x), step.log_cut(x)
         base, loss = step.log_normal(x) + log_cut + log_weight, log_a - log_b
         if not (np.all(base > LEAST_LOG) and float(np.max(np.abs(loss))) <= LARGEST):
@@ -239,18 +267,16 @@ class _Ellipses:
     def around(cls, step: MixtureStep, edges: Array) -> "_Ellipses":
         centres, halves = 0.5 * (edges[1:] + edges[:-1])[:, None], 0.5 * np.diff(edges)[:, None]
         along, across = 0.5 * halves * (RATIOS + 1.0 / RATIOS), 0.5 * halves * (RATIOS - 1.0 / RATIOS)
-        within = step.top * across <= HIGHEST * step.sigma**2
-        across = np.where(within, across, 0.0)
-        low, high, turn = centres - along, centres + along, across / step.sigma**2
+        low, high = centres - along, centres + along
+        sides = [side.beside(low, high, across / step.sigma**2) for side in (step.a, step.b)]
         nearest = np.where(low * high <= 0.0, 0.0, np.minimum(np.abs(low), np.abs(high)))
         size = step.log_normal(nearest) + 0.5 * (across / step.sigma) ** 2 + _log_cut_on(step, low, high, across)
         rule = np.log(halves * 64.0 / 15.0) - 2.0 * NODES * np.log(RATIOS) - np.log1p(-(RATIOS**-2.0))
-        sides = (step.a, step.b)
         return cls(
-            log_most=(sides[0].log_value(high), sides[1].log_value(high)),
-            log_least=(sides[0].log_least(low, turn), sides[1].log_least(low, turn)),
-            angle=np.maximum(sides[0].angle(high, turn), sides[1].angle(high, turn)),
-            rest=np.where(within, size + rule, math.inf),
+            log_most=(step.a.log_value(high), step.b.log_value(high)),
+            log_least=(sides[0].log_least, sides[1].log_least),
+            angle=np.maximum(sides[0].angle, sides[1].angle) + np.maximum(sides[0].below, sides[1].below),
+            rest=np.where(sides[0].within & sides[1].within, size + rule, math.inf),
         )
 
     def log_error(self, exponents: tuple[float, float], u: float) -> float:

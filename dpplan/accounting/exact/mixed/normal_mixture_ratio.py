@@ -8,9 +8,21 @@ turn by m_j·y/σ² off the real line, all to one side: with θ = y/σ² and `to
 s_j being the share of the j-th term in A(x). The argument rises with θ, its derivative being a mean of
 m_j·cos((m_j - m_k)·θ), and with x: it is the atan of a mean of tan(m_j·θ) in which larger m_j gain weight.
 
+Where m_j hardly varies given x, A keeps off 0 much farther away. With m its mean, V its variance and w = θ²·V/2,
+
+    A(x + iy) = A(x)·e^(i·θ·m)·(1 + E[e^(iθ(m_j - m)) - 1 - iθ(m_j - m)]),   |e^(iy) - 1 - iy| <= y²/2,
+
+so that for w < 1 |A(x + iy)| >= (1 - w)·A(x), and arg A(x + iy) is within asin(w) of θ·m. For low <= x <= high and any
+c
+
+    V(x) <= E[(m_j - c)² | x] <= E[(m_j - c)₊² | high] + E[(c - m_j)₊² | low],
+
+since what rises with m_j has a mean that rises with x.
+
 Symbols: arrays are [place] or [place, component].
 """
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +34,7 @@ from dpplan.accounting.pairs.law import EPS
 from dpplan.quick_dataclass import dataclass
 
 NEAR = 0.5  # |A - 1| below which it is summed without its 1
+HIGHEST_TURN, MOST_APART = 1.45, 0.5  # the largest top·θ, below π/2, and w, below 1, that are looked at
 HIGHEST = 705.0  # of exponents then: with any weight that is kept, 1e-305 or more, a larger one exceeds that
 
 
@@ -93,8 +106,32 @@ class ExponentialSum:
         """log of a lower bound on |A(x + iy)|."""
         return self.log_value(x) + np.log(np.cos(self.top * turn))
 
-    def rounding(self, x: Array, reach: float) -> Array:
-        """How far `log_value` may be off, in units of EPS; x: known to a unit of `reach`.
+    def beside(self, low: Array, high: Array, turn: Array) -> "Beside":
+        """What is known for all x from low to high and all y up to turn·σ²."""
+        near = self.top * turn <= HIGHEST_TURN
+        w = 0.5 * turn**2 * self.most_variance(low, high)
+        apart = w <= MOST_APART
+        held, w = np.where(near, turn, 0.0), np.where(apart, w, 1.0)
+        least = np.maximum(np.where(near, np.cos(self.top * held), 0.0), 1.0 - w)
+        lean = np.arcsin(w)
+        around = np.where(apart, turn * self.mean(high) + lean, math.inf)
+        angle = np.where(near, np.minimum(self.angle(high, held), around), around)
+        within = near | apart
+        return Beside(
+            log_least=self.log_value(low) + np.log(np.where(within, least, 1.0)),
+            angle=np.where(within, angle, 0.0),
+            below=np.where(near, 0.0, np.where(apart, lean, 0.0)),
+            within=within,
+        )
+
+    def most_variance(self, low: Array, high: Array) -> Array:
+        """An upper bound on the variance of m_j given x, for all x from low to high."""
+        off = self.means - self.mean(0.5 * (low + high))[..., None]
+        above, below = np.maximum(off, 0.0) ** 2, np.minimum(off, 0.0) ** 2
+        return np.asarray((self._shares(high) * above + self._shares(low) * below).sum(axis=-1))
+
+    def rounding(self, x: Array, reach: Array | float) -> Array:
+        """How far `log_value` may be off, in units of EPS; x: known to a unit of |x| + reach.
 
         An exponent is off by 4 units of itself, and what an exponential or its remainder is made of by as much; a sum
         of n terms by n units of their size. The logarithms of weights are added up only where A is not near 1.
@@ -109,3 +146,14 @@ class ExponentialSum:
         off = np.where(near, parts + size * (self.off / EPS), whole + self.off / EPS)
         place = (shares @ self.means) * (np.abs(x) + reach) / self.sigma**2
         return np.asarray(off + place + 16.0 * np.abs(log_value))
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """A off the real line: log of what |A| is at least, what arg A is at most, and how far below 0 it may be. within:
+    where any of that is known, and A has no zeros; elsewhere nothing is said."""
+
+    log_least: Array
+    angle: Array
+    below: Array
+    within: npt.NDArray[np.bool_]

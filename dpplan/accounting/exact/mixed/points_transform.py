@@ -29,6 +29,7 @@ from dpplan.quick_dataclass import dataclass
 
 LOG_HUGE = 650.0
 SECOND_ORDER = 1e-6  # errors of relative size 1e-9 and below are multiplied and not compounded
+AT_ONCE = 256  # waves that are added up before their sums are
 SPLIT = 30.0  # of tL: beyond it e^(tL) is taken with its mass, and 1 + tL beside it cancels nothing
 
 
@@ -151,9 +152,14 @@ class Tilted:
 
     @cached_property
     def _units(self) -> Array:
-        """Of each p·e^(tL), and of what is made of it, relative."""
+        """Of each p·e^(tL), and of what is made of it, relative, with the sum of all."""
+        return self._each + EPS * len(self.points.loss)
+
+    @cached_property
+    def _each(self) -> Array:
+        """Likewise without the sum."""
         loss, t = self.points.loss, self.tilt
-        units = EPS * (len(loss) + 64.0 + 8.0 * np.abs(t * loss) + 4.0 * (np.abs(self._terms) + abs(self.log_g)))
+        units = EPS * (64.0 + 8.0 * np.abs(t * loss) + 4.0 * (np.abs(self._terms) + abs(self.log_g)))
         return np.asarray(units + self.points.relative + t * self.points.moved)
 
     @property
@@ -187,7 +193,7 @@ class Tilted:
 
     def line(self, u: Array) -> tuple[Array, Array, Array]:
         """drop and turn at equally spaced u from 0, and a bound on the error of e^-log_g·M(t + iu), [frequency]."""
-        drop, lag = drop_and_lag(self.points.loss, self.mass, u)
+        drop, lag = drop_and_lag(self.points.loss, self.mass, u, AT_ONCE)
         return drop, u * self.slope - lag, self._line_error(u)
 
     def log_line(self, u: Array) -> tuple[ComplexArray, Array]:
@@ -198,9 +204,12 @@ class Tilted:
         return log_phi, np.log1p((error + lost) / np.maximum(np.exp(log_phi.real), 1e-300))
 
     def _line_error(self, u: Array) -> Array:
-        """Terms below SERIES_BELOW are bounded through their series, the others through their size."""
+        """Terms below SERIES_BELOW are bounded through their series, the others through their size. Waves are summed
+        part by part (as in contour/transform_quadrature), and all else pairwise, whose depth is less."""
         size, moved, scale, rule = np.abs(self.points.loss), self.points.moved, self._scale, self.remainder
-        weight = self.mass * (self._units + 8.0 * EPS * abs(self.log_g))
+        count = len(size)
+        together = min(count, AT_ONCE + math.ceil(count / AT_ONCE))
+        weight = self.mass * (self._each + EPS * (together + 8.0 * abs(self.log_g)))
         small = size * float(u[-1]) < SERIES_BELOW
         large = np.where(small, 0.0, weight)
         if self.direct:
