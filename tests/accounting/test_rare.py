@@ -12,7 +12,7 @@ from dpplan.accounting.exact import event_lower_bound, invert, prove
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import cut_choice
 from dpplan.accounting.exact.contour.rare_jumps.step_law import AT_ONCE, RareLaw, Window
-from dpplan.accounting.exact.contour.transform_quadrature import SERIES_BELOW, drop_and_lag
+from dpplan.accounting.exact.contour.transform_quadrature import MOST_VALUES, SERIES_BELOW, drop_and_lag
 from dpplan.plan import Plan
 
 # σ, q, power over σ, x₀ over σ, x₁ over σ, 1 + tilt, u
@@ -207,6 +207,17 @@ def test_waves_that_are_added_up_in_parts_are_off_by_no_more_than_is_counted(at_
         off = 2.0**-53 * float((mass * (units + 4.0 * k * abs(loss))).sum())
         assert abs(float((mass * (1.0 - np.cos(k * loss))).sum() - drop[k])) <= off
         assert lag[k] == pytest.approx(whole[k], abs=1e-13)
+
+
+def test_waves_of_tables_too_large_to_hold_are_the_same():
+    loss, u = np.linspace(-0.3, 9.0, 5000), np.arange(60_000) * 0.03
+    mass = np.exp(-0.5 * (loss - 2.0) ** 2) / 1400.0
+    assert len(loss) * math.isqrt(len(u)) > MOST_VALUES
+    drop, lag = drop_and_lag(loss, mass, u, 256)
+    for k in (1, 4321, 59_999):
+        turned = u[k] * loss
+        assert drop[k] == pytest.approx(float((mass * (1.0 - np.cos(turned))).sum()), abs=1e-12)
+        assert lag[k] == pytest.approx(float((mass * (turned - np.sin(turned))).sum()), abs=1e-11)
 
 
 def test_no_interval_of_delta_is_wider_than_it_was_by_the_other_contour_over_jumps():

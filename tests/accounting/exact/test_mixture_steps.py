@@ -81,6 +81,31 @@ def test_the_ratio_lies_within_its_rounding_on_and_beside_the_line(law):
         assert abs(mp.arg(each) - angle) < 1e-11
 
 
+@pytest.mark.parametrize("law", [GroupLoss(0.5, 0.01, 30), GroupLoss(2.0, 0.3, 20), GroupLoss(0.3, 0.2, 64)])
+def test_the_ratio_is_bounded_far_beside_the_line_where_means_hardly_vary(law):
+    mp.dps = 40
+    means, p, _ = law.components
+    sigma = law.noise_multiplier
+    found = ExponentialSum.of(sigma, means, p, law.weight_off)
+    far = 0
+    for low in (-1.0, 0.4, 1.5, 4.0, 11.0):
+        for turn in np.array([0.3, 1.0, 3.0, 9.0]) / found.top:
+            high = low + 0.2 * sigma
+            beside = found.beside(np.array([low]), np.array([high]), np.array([turn]))
+            far += bool(beside.within[0] and found.top * turn > 1.6)
+            for x in np.linspace(low, high, 3) if beside.within[0] else ():
+                before, angle = ratio(p, means, sigma, mpf(x)), mpf(0)
+                for y in np.linspace(0.0, turn * sigma**2, 40)[1:].tolist():
+                    value = ratio(p, means, sigma, mpc(x, y))
+                    angle, before = angle + mp.arg(value / before), value  # as it turns from the line on
+                    assert abs(value) * (1 + mpf(10) ** -9) >= mp.exp(mpf(float(beside.log_least[0])))
+                    assert -float(beside.below[0]) - 1e-9 <= angle <= float(beside.angle[0]) + 1e-9
+            places = np.linspace(low, high, 5)
+            first, biased = found.tilted_means(places)
+            assert (first * (biased - first) <= found.most_variance(np.array([low]), np.array([high])) + 1e-9).all()
+    assert far >= 3  # beyond where terms that all turn to one side would tell anything
+
+
 @pytest.mark.sweep(every=6, slow=("3.0-12.0",))
 @pytest.mark.parametrize(("law", "reverse", "cut"), LAWS)
 @pytest.mark.parametrize(("tilt", "u"), [(0.2, 3.0), (3.0, 12.0)])
@@ -94,6 +119,29 @@ def test_the_transform_lies_within_its_error(law, reverse, cut, tilt, u):
     found = mpc(1 - mpf(float(drop[-1])), mpf(float(turn[-1])))
     assert abs(found - truth) <= mpf(float(error[-1]))
     assert error[-1] < 1e-9
+
+
+def test_panels_are_wide_where_means_hardly_vary_and_leave_out_no_more_than_they_say(monkeypatch):
+    """Members far apart in units of the noise: few panels, of which a large mean decides none."""
+    law, tilt, u = GroupLoss(0.6, 0.02, 12), 0.3, 20.0
+    steps = steps_of(law, False, CUT)
+    panels = MixturePanels.good_to(steps.step, tilt, u)
+    assert len(panels.points().loss) < 120 * mixture_rule.NODES < 0.3 * (panels.high - panels.low) / panels.half * 32
+    tilted = steps.at(np.array([tilt]), u)[0]
+    assert tilted.error < 1e-12
+    drop, turn, error = tilted.line(np.linspace(0.0, u, 5))
+    for at in (2, 4):
+        truth = transform(law, False, mpc(tilt, u * at / 4), CUT) / mp.exp(mpf(tilted.log_g))
+        assert abs(mpc(1 - mpf(float(drop[at])), mpf(float(turn[at]))) - truth) <= mpf(float(error[at])) < 1e-10
+    for module in (laplace_gauss_rule, mixture_rule):
+        monkeypatch.setattr(module, "NODES", 8)
+    laplace_gauss_rule.gauss.cache_clear()
+    short = MixturePanels.good_to(steps.step, tilt, u)
+    points, z = short.points(), mpc(tilt, u)
+    laplace_gauss_rule.gauss.cache_clear()
+    rows = zip(points.p.tolist(), points.loss.tolist(), strict=True)
+    left_out = abs(mp.fsum(mpf(p) * mp.exp(z * mpf(loss)) for p, loss in rows) - transform(law, False, z, CUT))
+    assert 1e-13 < left_out <= mp.exp(mpf(short.log_remainder(tilt, u)))
 
 
 @pytest.mark.sweep(every=4, slow=("1.0-9.0",))
