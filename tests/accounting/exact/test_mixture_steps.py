@@ -1,5 +1,6 @@
 """Steps between two normal mixtures along a contour: ratio, transform, remainder, decay against mpmath, and figures."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from dpplan.accounting.exact import mixed
 from dpplan.accounting.exact.contour.privacy_loss import Cut
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.exact.mixed import laplace_gauss_rule, mixture_rule
+from dpplan.accounting.exact.mixed.invert import MixedSteps
 from dpplan.accounting.exact.mixed.mixture_rule import MixturePanels
 from dpplan.accounting.exact.mixed.mixture_steps import MixtureSteps
 from dpplan.accounting.exact.mixed.normal_mixture_ratio import ExponentialSum
@@ -213,3 +215,33 @@ def test_users_of_several_examples_name_the_engine(sigma, q, members, steps, pub
     assert bound.relative_width is not None and bound.relative_width < 1e-7
     back = exact.delta(plan, bound.value)
     assert back.value == pytest.approx(1e-6, rel=1e-6)
+
+
+@pytest.mark.parametrize(("members", "delta"), [(30, 1e-5), (3, 1e-15)])
+def test_a_user_at_moderate_noise_is_known_closely_by_two_engines(members, delta):
+    """A contour of many panels; and a lattice whose first step leaves no polygon from below (30 members)."""
+    plan = Settings(0.5, 0.001, 1000, unit="user", max_per_user=members).plan()
+    bound = exact.epsilon(plan, delta)
+    assert bound.details["method"] == mixed.METHOD
+    assert bound.relative_width is not None and bound.relative_width < 1e-8
+    slow = Composition.of([(GroupLoss(0.5, 0.001, members), 1000)]).epsilon(delta)
+    assert slow.relative_width < 1e-4
+    assert slow.lower <= bound.upper and bound.lower <= slow.upper
+    assert exact.delta(plan, bound.upper).lower <= delta <= exact.delta(plan, bound.lower).upper
+
+
+def test_where_nothing_nearly_always_happens_more_is_left_out():
+    """Roundings of the paths on which nobody is drawn were more than what was left out of delta."""
+    run = Composition.of([(GroupLoss(0.64, 0.0014, 29), 1307)])
+    steps = MixedSteps.of(run)
+    assert steps is not None
+    loose = steps.loosened()
+    assert loose is not None
+    with np.errstate(all="ignore"):
+        strict, found = (each.epsilon(6e-17, math.log(6e-17)) for each in (steps, loose))
+    assert strict is not None and found is not None
+    assert found.relative_width < 0.5 * strict.relative_width
+    assert strict.lower <= found.upper and found.lower <= strict.upper
+    both = mixed.epsilon_ends(run, 6e-17)
+    assert both is not None
+    assert (both.lower, both.upper) == (max(strict.lower, found.lower), min(strict.upper, found.upper))

@@ -5,6 +5,7 @@ integral at a price; sampled Gaussians of both directions; laws that points do n
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from dpplan.accounting.exact.invert import MISPLACED, REBUILDS, solve, verified
 from dpplan.accounting.exact.mixed.composed import MixedMeasure, MixedSaddles, Normal, Part, Picture
 from dpplan.accounting.exact.mixed.law_as_points import Uncomposable
 from dpplan.accounting.exact.mixed.laws_without_decay import Factor, FactorPicture, Factors, PointLaw
+from dpplan.accounting.exact.mixed.mixture_steps import MixtureSteps
 from dpplan.accounting.exact.mixed.steps_of_law import (
     LEAST_NOISE,
     LEAST_RATE,
@@ -35,6 +37,8 @@ METHOD = "contour of any law"
 ACCURACY = ContourTolerance(aliases=math.log(1e-14), rest=math.log(1e-13), most=65536)
 LEAST_SQUARE, MOST_SQUARE = 1e-16, 1e6  # of count/σ² without sampling
 LEAST_LOG = -550.0  # log of the smallest delta that is told from 0
+# Of delta, log of what a contour that knows a figure no better than to this width may leave out, to know it better.
+LOOSE_WIDTH, LOOSER = 3e-7, math.log(1e-6)
 TO_SPEND = 1e-3  # of delta: what losses at +inf have to leave of it
 # Overflow and 0·inf inside a bound make it infinite or NaN; every result is then tested by an inequality it fails.
 _QUIET: dict[str, Any] = {"over": "ignore", "under": "ignore", "invalid": "ignore", "divide": "ignore"}
@@ -45,11 +49,7 @@ def epsilon_ends(composition: Composition, delta: float) -> Ends | None:
     mixed, beyond = MixedSteps.of(composition), composition.infinite
     if mixed is None or delta - beyond.upper < TO_SPEND * delta or composition.steps == 1:
         return None
-    try:
-        with np.errstate(**_QUIET):
-            ends = mixed.epsilon(delta, math.log(delta - beyond.upper))
-    except Uncomposable:
-        return None
+    ends = _closest(mixed, lambda steps: steps.epsilon(delta, math.log(delta - beyond.upper)))
     if ends is None or not ends.lower <= ends.upper:
         return None
     most = max(composition.largest, 0.0)
@@ -61,12 +61,26 @@ def delta_ends(composition: Composition, epsilon: float) -> Ends | None:
     mixed = MixedSteps.of(composition)
     if mixed is None or epsilon >= composition.largest or composition.steps == 1:
         return None
-    try:
-        with np.errstate(**_QUIET):
-            ends = mixed.delta(epsilon)
-    except Uncomposable:
-        return None
+    ends = _closest(mixed, lambda steps: steps.delta(epsilon))
     return None if ends is None or not ends.lower <= ends.upper else replace(ends, method=METHOD)
+
+
+def _closest(mixed: "MixedSteps", asked: "Callable[[MixedSteps], Ends | None]") -> Ends | None:
+    """By a contour that leaves next to nothing out, and where that knows the figure worse than what is left out would
+    let it, by one that leaves out more: its tilt is larger, which keeps roundings of all paths on which nothing happens
+    smaller."""
+    best: Ends | None = None
+    for steps in (mixed, mixed.loosened()):
+        try:
+            with np.errstate(**_QUIET):
+                found = None if steps is None else asked(steps)
+        except Uncomposable:
+            continue
+        if found is not None:
+            best = found if best is None else best.narrowed(found)
+        if best is not None and best.relative_width <= LOOSE_WIDTH:
+            break
+    return best
 
 
 def contour_for(composition: Composition, delta: float) -> Contour | None:
@@ -148,6 +162,13 @@ class MixedSteps:
             (beyond.lower, beyond.upper),
             composition.steps,
         )
+
+    def loosened(self) -> "MixedSteps | None":
+        """With more left out of normal mixtures' steps; None where there are none."""
+        looser = tuple(
+            replace(each, log_removed=LOOSER) if isinstance(each, MixtureSteps) else each for each in self.decaying
+        )
+        return replace(self, decaying=looser) if looser != self.decaying else None
 
     def saddles(self, log_delta: float) -> MixedSaddles:
         pictures: list[Picture] = [Normal(self.squared_mean)] if self.squared_mean > 0.0 else []

@@ -40,12 +40,13 @@ LARGEST = 200.0  # of the logarithm of a density, which proves nothing then
 @dataclass(frozen=True, eq=False)
 class MixtureSteps:
     """`count` such steps. turn: where the loss begins to rise; limit: the x beyond which they are too unlikely to
-    matter, for the picture."""
+    matter, for the picture; log_removed: log of the share of delta that a step beyond it may have in all."""
 
     step: MixtureStep
     count: float
     turn: float
     limit: float = math.inf
+    log_removed: float = placement.LOG_REMOVED
 
     @classmethod
     def of(cls, law: MixtureLoss, reverse: bool, count: int) -> "MixtureSteps | None":
@@ -63,7 +64,7 @@ class MixtureSteps:
 
     def seen_at(self, log_delta: float) -> "MixtureSteps":
         """With losses that are absurd at this delta left out of the picture."""
-        goal = log_delta + placement.LOG_REMOVED - math.log(self.count)
+        goal = log_delta + self.log_removed - math.log(self.count)
         wider = self.sigma * math.hypot(1.0, placement.FAR_WIDTH)
         sides = (self.step.a, self.step.b)
         rows = [(mean, math.log(w)) for side in sides for mean, w in zip(side.means, side.weights, strict=True)]

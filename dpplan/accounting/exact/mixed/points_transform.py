@@ -29,7 +29,7 @@ from dpplan.quick_dataclass import dataclass
 
 LOG_HUGE = 650.0
 SECOND_ORDER = 1e-6  # errors of relative size 1e-9 and below are multiplied and not compounded
-AT_ONCE = 256  # waves that are added up before their sums are
+AT_ONCE = 32  # the fewest waves that are added up before their sums are
 SPLIT = 30.0  # of tL: beyond it e^(tL) is taken with its mass, and 1 + tL beside it cancels nothing
 
 
@@ -193,8 +193,13 @@ class Tilted:
 
     def line(self, u: Array) -> tuple[Array, Array, Array]:
         """drop and turn at equally spaced u from 0, and a bound on the error of e^-log_g·M(t + iu), [frequency]."""
-        drop, lag = drop_and_lag(self.points.loss, self.mass, u, AT_ONCE)
+        drop, lag = drop_and_lag(self.points.loss, self.mass, u, self._at_once)
         return drop, u * self.slope - lag, self._line_error(u)
+
+    @property
+    def _at_once(self) -> int:
+        """How many waves are added up before their sums are: as many as there are sums."""
+        return max(math.isqrt(len(self.points.loss)), AT_ONCE)
 
     def log_line(self, u: Array) -> tuple[ComplexArray, Array]:
         """log of e^-log_g·M(t + iu), and a bound on the error of that, [frequency]: for a power of it,
@@ -208,7 +213,7 @@ class Tilted:
         part by part (as in contour/transform_quadrature), and all else pairwise, whose depth is less."""
         size, moved, scale, rule = np.abs(self.points.loss), self.points.moved, self._scale, self.remainder
         count = len(size)
-        together = min(count, AT_ONCE + math.ceil(count / AT_ONCE))
+        together = min(count, self._at_once + math.ceil(count / self._at_once))
         weight = self.mass * (self._each + EPS * (together + 8.0 * abs(self.log_g)))
         small = size * float(u[-1]) < SERIES_BELOW
         large = np.where(small, 0.0, weight)
