@@ -81,8 +81,9 @@ def sampling() -> Iterator[str]:
         yield ""
     yield from wrapped(
         "exact: the worst neighbours cost just that. interval: they cost at least one figure, and at most another. "
-        "cyclic-poisson is exact under add/remove with --assignment own. Why a scheme is refused: dpplan help "
-        "adjacency."
+        "cyclic-poisson is exact under add/remove with --assignment own. fixed-size is an interval there where a batch "
+        "is all of n, since no such batch can be drawn of the data without the record. Why a scheme is refused: "
+        "dpplan help adjacency."
     )
     yield ""
     loaders = ((each.name, each.scheme or "none", each.words) for each in LOADERS.values())
