@@ -12,6 +12,7 @@ from dpplan import accounting
 from dpplan.accounting.exact.general_lattice import Composition
 from dpplan.accounting.pairs import allocated_rounds
 from dpplan.accounting.pairs.allocation import Mean, convex_order, graded_lattice, lower_polygon
+from dpplan.accounting.pairs.allocation import graded_sum as graded_sum_module
 from dpplan.accounting.pairs.allocation.graded_lattice import GradedLattice, MassRun
 from dpplan.accounting.pairs.allocation.graded_sum import (
     GradedSum,
@@ -212,8 +213,25 @@ def test_what_is_cut_off_a_law_above_keeps_the_mean(total):
 
 
 def test_the_lattice_of_a_sum_becomes_coarser_as_it_grows():
-    lattices = [lattice_for(1.0, 4**k, 0) for k in range(2, 6)]
+    lattices = [lattice_for(1.0, 4**k, 0, 1e-20) for k in range(2, 6)]
     assert [each.exponent - lattices[0].exponent for each in lattices] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("bins", "reach"), [(8, 210), (10, 140), (10, 210), (20, 320), (32, 180)])
+def test_the_lattice_reaches_as_far_as_was_asked_at_much_noise(bins, reach):
+    """Its left end was 10 to 18 standard deviations off, and what lies beyond counts as an infinite loss."""
+    parts = ((500.0 / math.sqrt(2.0), bins // 2), (500.0, bins - bins // 2))
+    pair = allocated_rounds.allocated(Mean(parts, bins), Resolution(0, reach))
+    for law in (pair.remove, pair.add):
+        assert 0.0 < law.infinite < math.exp(5.0 - reach)
+
+
+def test_a_tiny_delta_of_few_bins_that_are_kept_is_known():
+    plan = Plan((Phase(Gaussian(500.0), BallsInBins(10, "same"), 15),))
+    found = accounting.epsilon(plan, 1e-80)
+    # By the other way of averaging, on a lattice of logarithms: [0.01430647, 0.01430718].
+    assert found.relative_width is not None and found.relative_width < 2e-4
+    assert found.lower <= 0.01430718 and found.upper >= 0.01430647
 
 
 @pytest.mark.sweep(every=6)
@@ -248,8 +266,9 @@ def test_widths_over_a_table(noise, per_epoch):
         assert accounting.epsilon(plan, delta).relative_width <= 2e-4, (noise, per_epoch, count, delta)
 
 
-def test_with_much_noise_what_lies_below_the_lattice_is_counted():
+def test_with_much_noise_what_lies_below_the_lattice_is_counted(monkeypatch):
     noise = 100.0
+    monkeypatch.setattr(graded_sum_module, "LEFT", 2)  # at 4 a float holds nothing of what lies below
     found = graded_lognormal(noise, 0, "above", 1e-250)
     start = 1.0 + found.lattice.values[0]
     assert start > 0.5  # the lattice does not reach a ratio of 0

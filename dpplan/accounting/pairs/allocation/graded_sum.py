@@ -23,8 +23,9 @@ from dpplan.accounting.pairs.law import EPS, Array
 from dpplan.accounting.pairs.unsampled_gaussian import GaussianLoss
 
 # Steps of the body to a standard deviation of the sum, at least, before any halving; standard deviations to its right
-# end, and how much further it reaches on the left, where it holds all that matters of a tail.
-FEWEST, RIGHT, LEFT = 14, 5, 4
+# end, and how much further it reaches on the left, where it holds all that matters of a tail: 18 standard deviations,
+# or 10 of a sum with as much of other noise, and twice as many where less than e^-TAIL is to be cut off.
+FEWEST, RIGHT, LEFT, TAIL = 14, 5, 4, 110.0
 MOST_SHARE = 0.25  # of the sum, for what counts as its standard deviation: of few, some are far from their mean
 HUGE = 700.0
 
@@ -151,18 +152,19 @@ def _above(landing: GradedLanding, count: int, moved: float, ends: tuple[float, 
     return GradedSum(landing.lattice, count, masses, moved, zero, beyond)
 
 
-def lattice_for(noise: float, count: int, halvings: int) -> GradedLattice:
-    """For sums of so many; without octaves."""
+def lattice_for(noise: float, count: int, halvings: int, least: float) -> GradedLattice:
+    """For sums of so many, of which `least` may be cut off; without octaves."""
     spread = min(math.sqrt(count * math.expm1(min(noise**-2, HUGE))), MOST_SHARE * count)
     fewest = FEWEST * 2**halvings
     right = 2 ** math.ceil(math.log2(RIGHT * fewest))
-    return GradedLattice(math.floor(math.log2(spread / fewest)), LEFT * right, right)
+    left = LEFT * right * (1 if least >= math.exp(-TAIL) else 2)
+    return GradedLattice(math.floor(math.log2(spread / fewest)), left, right)
 
 
 def graded_lognormal(noise: float, halvings: int, side: Side, least: float) -> GradedSum:
     """One of them: log r is normal under Q and under P, so that both masses of a cell are known."""
     centre, tail = 0.5 / noise**2, 1.02 * math.sqrt(-2.0 * math.log(least)) / noise
-    lattice = lattice_for(noise, 1, halvings).up_to(math.exp(min(centre + tail, HUGE)))
+    lattice = lattice_for(noise, 1, halvings, least).up_to(math.exp(min(centre + tail, HUGE)))
     values = lattice.values
     first = int(np.searchsorted(values, -1.0))  # where r is 0
     points = 1.0 + values[first:]
@@ -216,7 +218,8 @@ def graded_sum_of_parts(parts: Sequence[tuple[float, int]], halvings: int, side:
         first = path.pop()
         whole = whole.plus(known[first], known[first].lattice, side, least)
         for n in reversed(path):
-            whole = whole.plus(known[n - n // 2], lattice_for(noise, n, halvings), side, least * n / count)
+            share = least * n / count
+            whole = whole.plus(known[n - n // 2], lattice_for(noise, n, halvings, share), side, share)
     return whole
 
 
@@ -229,7 +232,8 @@ def _by_halves(noise: float, count: int, halvings: int, end: tuple[Side, float])
     known = {1: graded_lognormal(noise, halvings, side, least / count)}
     for n in sorted(set().union(*rows) - {1}):
         one, other = known[n // 2], known[n - n // 2]
-        known[n] = one.plus(other, lattice_for(noise, n, halvings), side, least * n / count)
+        share = least * n / count
+        known[n] = one.plus(other, lattice_for(noise, n, halvings, share), side, share)
     return known
 
 
