@@ -1,5 +1,6 @@
 """dpplan tune: search for settings, release the best trial and nothing else, and account for that."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,8 +46,8 @@ are refused.
 
 How many trials there were, their times, the losers and the seed are private: they are not shown, and are removed. The
 time that a search takes is seen by whoever watches it; do not publish it. Where no trial is made (poisson, binomial)
-'none' is released, and that is an answer. A trial that diverges is one with the worst score. Searching again is another
-search, and costs as much again.
+'none' is released, and that is an answer. A trial that diverges is one with the worst score; a model of your own that
+fails on what it sees ends the search. Searching again is another search, and costs as much again.
 
 A recipe's target_epsilon is that of one trial; its max_epsilon limits the whole search. With --target-eps the trial's
 is found, so that the whole search spends no more than that.
@@ -54,8 +55,8 @@ is found, so that the whole search spends no more than that.
 Ctrl-C before the release ends a search, which cannot go on. It released nothing, and so spends nothing, as long as
 nobody stopped it for how long it ran; where that is not sure, count a whole search. The same call begins another one.
 
-Exit status: 0 released, 'none' too; 1 interrupted once its trials had begun, or more than max_epsilon: nothing is
-released; 2 the call makes no sense as put; 3 nothing could be certified; 5 input or output failed; 130 interrupted
+Exit status: 0 released, 'none' too; 1 ended once its trials had begun, or more than max_epsilon: nothing is released;
+2 the call makes no sense as put; 3 nothing could be certified; 5 input or output failed; 130 interrupted
 before that.
 """
 TRAINING = (
@@ -237,8 +238,9 @@ def _run(plan: "SearchPlan", place: Path, jobs: int, seed: int | None) -> tuple[
         text = dumps(content, indent=2) + "\n"
         write_whole(folder / "report.json", lambda stream: stream.write(text.encode()))
 
-    with waiting.status("searching; how many trials there are is private"):
-        won = searched(plan, place, jobs, seed, release)
+    if sys.stderr.isatty():  # a line that stands: until the release nothing else is written, by whoever it may be
+        click.echo("searching; how many trials there are is private", err=True)
+    won = searched(plan, place, jobs, seed, release)
     return content, won.pressed
 
 

@@ -1,11 +1,14 @@
 """The trials of a search, and what is released of them: the best, or 'none'. Nothing else leaves this module.
 
 How many trials there were, their settings, scores and times, the losers and the seed of all that are private. They lie
-in a folder of their own that only its owner may enter, and that is removed when the search ends, however it ends.
+in a folder of their own that only its owner may enter, and that is removed when the search ends, however it ends but by
+SIGKILL. Nothing that runs in a trial reaches the screen, and what is released is made anew at the end: a folder that
+was there from the beginning would keep for how long the search ran.
 
 A trial that diverges, or disagrees with its plan, is a trial with the worst score, of which no model is released: to
-stop for it would tell that there was one. What is no trial's own doing (Ctrl-C, a full disk) ends the search, and then
-nothing is released.
+stop for it would tell that there was one. What ε does not cover cannot be an answer: where a model fails on what it
+sees, or keeps it, the search ends. So it does for what is no trial's own doing (Ctrl-C, a full disk). Then nothing is
+released.
 """
 
 import math
@@ -13,11 +16,13 @@ import os
 import random
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TextIO
 
 import joblib
 
@@ -28,11 +33,13 @@ from dpplan.recipe import Recipe
 from dpplan.recipe.grid import Setting
 from dpplan.rounding import up
 from dpplan.train.data import load_for
-from dpplan.train.machine.signals import interrupt_deferred, interrupt_remembered, nothing_kept
+from dpplan.train.machine.signals import every_end, interrupt_deferred, interrupt_remembered, nothing_kept
 from dpplan.tuning.search_plan import SearchPlan
 from dpplan.tuning.trial_count import drawn
 
-STATE = "XDG_STATE_HOME"  # where runs are counted for this user: for trials a private folder, as they are private
+# Where runs are counted for this user, and where torch keeps what it compiled, which tells the settings and times of
+# trials: for them folders within the private one.
+PLACES = {"XDG_STATE_HOME": "state", "TORCHINDUCTOR_CACHE_DIR": "compiled", "TRITON_CACHE_DIR": "compiled/triton"}
 KEPT = ("model.pt", "recipe.yaml")  # of the best trial
 
 
@@ -48,10 +55,12 @@ class TrialTask:
 
 @dataclass(frozen=True, slots=True)
 class TrialOutcome:
-    """right: the fraction of held-out examples; None where there is no model to release."""
+    """right: the fraction of held-out examples; None where there is no model to release. stopped: because of what the
+    model did with what it saw, which ε does not cover."""
 
     right: float | None
     interrupted: bool = False
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +82,20 @@ def searched(plan: SearchPlan, out: Path, jobs: int = 1, seed: int | None = None
 
     Raises TrainingStopped where it was interrupted, and whatever else ended it; then nothing is released.
     """
+    ends = every_end()
     made = _made(out)
-    with interrupt_remembered() as pressed:
+    with interrupt_remembered(ends) as pressed:
         try:
             with _private(out) as private:
-                with _untold(out):
+                with _untold(out), _unheard():
                     won = _best(plan, private, jobs, seed, pressed)
-                with interrupt_deferred() as late:  # half a release would be one as well
-                    _keep(won, made)
+                with interrupt_deferred(ends) as late:  # half a release would be one as well
+                    kept = _kept(won, private)
                     if release is not None:
-                        release(won, made)
+                        release(won, kept)
+                    _moved(kept, made)
         except BaseException as error:
-            with interrupt_deferred():
+            with interrupt_deferred(ends):
                 shutil.rmtree(made, ignore_errors=True)
             if isinstance(error, KeyboardInterrupt):
                 raise TrainingStopped(interrupted(plan)) from None
@@ -102,6 +113,16 @@ def interrupted(plan: SearchPlan) -> str:
     )
 
 
+def stopped(plan: SearchPlan) -> str:
+    """What a search has told that ended because of a trial's model."""
+    whole = "" if plan.spent.upper is None else f", ε ≤ {up(plan.spent.upper)}"
+    return (
+        "the search stopped: in a trial the model failed on what it saw, or kept it, as it never did before. Nothing "
+        "is released. That the search ended, and when, may tell of one example, which ε does not cover: keep it to "
+        f"yourself, count it as a whole search{whole}, and make the model accept every input."
+    )
+
+
 def _best(plan: SearchPlan, private: Path, jobs: int, seed: int | None, pressed: Callable[[], bool]) -> Winner:
     """pressed: whether Ctrl-C came, also where a trial that was over did not hear it."""
     generator: random.Random = random.SystemRandom() if seed is None else random.Random(seed)
@@ -114,6 +135,8 @@ def _best(plan: SearchPlan, private: Path, jobs: int, seed: int | None, pressed:
     for number, outcome in enumerate(_outcomes(tasks, jobs)):
         if outcome.interrupted or pressed():
             raise TrainingStopped(interrupted(plan))
+        if outcome.stopped:
+            raise TrainingStopped(stopped(plan))
         scores.append(None if outcome.right is None else _scored(plan, outcome.right, generator))
         ranked = (-math.inf if scores[-1] is None else scores[-1], generator.random())  # ties: by an independent draw
         if place < 0 or ranked > best:
@@ -149,11 +172,11 @@ def _outcomes(tasks: list[TrialTask], jobs: int) -> Iterator[TrialOutcome]:
 def trial(task: TrialTask) -> TrialOutcome:
     """One trial, from its first step to its score."""
     recipe = task.recipe if task.threads is None else task.recipe.with_runtime(threads=task.threads)
-    with _own_state(task.folder.parent):
+    with _own_places(task.folder.parent):
         try:
             report = train.run(recipe, seed=task.seed, out=task.folder)
-        except TrainingStopped:
-            return TrialOutcome(None)
+        except TrainingStopped:  # divergence is a status of the report; this was the model, or its batches
+            return TrialOutcome(None, stopped=True)
     if report.status == "interrupted":
         return TrialOutcome(None, interrupted=True)
     # Only what ε covers may decide: how many were drawn does not, and its tests against the plan are left aside.
@@ -164,16 +187,39 @@ def trial(task: TrialTask) -> TrialOutcome:
 
 
 @contextmanager
-def _own_state(folder: Path) -> Iterator[None]:
-    before = os.environ.get(STATE)
-    os.environ[STATE] = str(folder.resolve() / "state")
+def _own_places(folder: Path) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in PLACES}
+    os.environ.update({name: str(folder.resolve() / place) for name, place in PLACES.items()})
     try:
         yield
     finally:
-        if before is None:
-            os.environ.pop(STATE, None)
-        else:
-            os.environ[STATE] = before
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """What a model of the user's or a library prints in trials, and warns of, tells how many there are: it goes
+    nowhere, and neither does what processes print that are started inside."""
+    with ExitStack() as open_files:
+        nowhere = open_files.enter_context(open(os.devnull, "w", encoding="utf-8"))
+        for number, stream in enumerate((sys.stdout, sys.stderr), 1):
+            _flush(stream)
+            with suppress(OSError):  # it may be closed
+                screen = os.dup(number)
+                open_files.callback(os.close, screen)
+                os.dup2(nowhere.fileno(), number)
+                open_files.callback(os.dup2, screen, number)
+                open_files.callback(_flush, stream)  # of who had the stream before
+        with redirect_stdout(nowhere), redirect_stderr(nowhere):
+            yield
+
+
+def _flush(stream: TextIO | None) -> None:
+    with suppress(OSError, ValueError, AttributeError):  # it may be closed, or none
+        stream.flush()  # type: ignore[union-attr]
 
 
 def _scored(plan: SearchPlan, right: float, generator: random.Random) -> float:
@@ -230,16 +276,27 @@ def _private(out: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        with interrupt_deferred():
+        with interrupt_deferred(every_end()):
             shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():
             raise InputOutputFailed(f"{folder}: cannot be removed, and what is in it is private. Remove it.")
 
 
-def _keep(won: Winner, out: Path) -> None:
-    if won.files is None:
-        return
-    with told(f"{out}: cannot be written"):
+def _kept(won: Winner, private: Path) -> Path:
+    """A new folder with what is released of the best trial."""
+    folder = private / "released"
+    with told(f"{folder}: cannot be written"):
+        folder.mkdir()
+        if won.files is None:
+            return folder
         for name in (*KEPT, *won.kept):
-            (out / name).parent.mkdir(exist_ok=True, parents=True)
-            shutil.copyfile(won.files / name, out / name)
+            (folder / name).parent.mkdir(exist_ok=True, parents=True)
+            shutil.copyfile(won.files / name, folder / name)
+    return folder
+
+
+def _moved(kept: Path, out: Path) -> None:
+    """Puts it in the place of the empty folder that the search began with, whose age tells for how long it ran."""
+    with told(f"{out}: cannot be written"):
+        out.rmdir()
+        kept.rename(out)

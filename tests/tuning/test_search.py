@@ -6,6 +6,9 @@ import math
 import os
 import random
 import signal
+import subprocess
+import sys
+import warnings
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -312,12 +315,12 @@ def test_the_noise_of_a_score_is_two_sided_geometric() -> None:
 
 @pytest.mark.slow
 def test_a_real_search_is_reproducible_with_a_seed_and_releases_a_model(tmp_path: Path) -> None:
-    before = os.environ.get(search.STATE)
+    before = os.environ.get("XDG_STATE_HOME")
     one = searched(plan_of(rates="0.1,0.5", steps=3), tmp_path / "one", seed=11)
     two = searched(plan_of(rates="0.1,0.5", steps=3), tmp_path / "two", seed=11)
     assert (one.setting, one.score) == (two.setting, two.score) and one.score is not None
     names = sorted(each.name for each in (tmp_path / "one").iterdir())
-    assert names == ["model.pt", "recipe.yaml"] and os.environ.get(search.STATE) == before
+    assert names == ["model.pt", "recipe.yaml"] and os.environ.get("XDG_STATE_HOME") == before
     written = (tmp_path / "one" / "recipe.yaml").read_text(encoding="utf-8")
     assert one.setting is not None and f"learning_rate: {one.setting['training', 'learning_rate']}" in written
 
@@ -348,10 +351,123 @@ def test_a_trial_that_diverges_or_disagrees_with_its_plan_has_no_model(
         assert search.trial(task) == TrialOutcome(0.5 if good else None, interrupted)
 
     def stopped(*_: object, **__: object) -> None:
-        raise TrainingStopped("a clipped sum is not finite.")
+        raise TrainingStopped("stopped: the model raises ValueError, as it never did on trial.")
 
     monkeypatch.setattr(search.train, "run", stopped)
-    assert search.trial(task) == TrialOutcome(None)
+    assert search.trial(task) == TrialOutcome(None, stopped=True)
+
+
+def test_a_model_that_fails_on_what_it_sees_ends_the_search_and_is_no_answer_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it fails may rest on one example, and no noise hides that: a model, or none, may not be told of it."""
+    monkeypatch.setattr(search, "drawn", lambda trials, bits: 5)
+    made_up(monkeypatch, lambda task: TrialOutcome(None, stopped=True) if task.folder.name.endswith("3") else 0.5)
+    with pytest.raises(TrainingStopped) as ended:
+        searched(plan_of(), tmp_path / "out")
+    said = str(ended.value)
+    assert "may tell of one example, which ε does not cover: keep it to yourself" in said and "000003" not in said
+    assert f"count it as a whole search, ε ≤ {up(plan_of().spent.value)}" in said and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP here")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_request_to_end_leaves_nothing_private(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the terminal is closed, or a queue's time is over."""
+    monkeypatch.setattr(search, "drawn", lambda trials, bits: 5)
+    number = getattr(signal, name)
+
+    def asked_to_end(task: TrialTask) -> float:
+        assert (task.folder.parent / "PRIVATE").exists()
+        signal.raise_signal(number)
+        raise AssertionError("the trial went on")
+
+    made_up(monkeypatch, asked_to_end)
+    before = signal.getsignal(number)
+    with pytest.raises(TrainingStopped, match="nothing is released"):
+        searched(plan_of(), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == [] and signal.getsignal(number) is before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP here")
+def test_a_request_to_end_that_comes_with_the_release_is_too_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "drawn", lambda trials, bits: 1)
+    made_up(monkeypatch, lambda task: 0.5)
+    won = searched(plan_of(), tmp_path / "out", release=lambda *_: signal.raise_signal(signal.SIGHUP))
+    assert won.pressed and [each.name for each in tmp_path.iterdir()] == ["out"]
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup starts a process
+    try:
+        made_up(monkeypatch, lambda task: signal.raise_signal(signal.SIGHUP) or 0.5)
+        assert not searched(plan_of(), tmp_path / "other").pressed
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("kind", ["print", "warning", "descriptor", "process"])
+def test_what_a_trial_writes_to_the_screen_does_not_tell_how_many_there_are(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    screen = open(1, "w", closefd=False)  # noqa: SIM115, which somebody keeps
+
+    def loud(task: TrialTask) -> float:
+        if kind == "print":
+            print("a trial")
+            print("a trial", file=sys.stderr)
+            print("a trial", file=screen, flush=True)
+        elif kind == "warning":
+            warnings.warn("a trial", stacklevel=1)
+        elif kind == "descriptor":
+            os.write(1, b"a trial")
+            os.write(2, b"a trial")
+        else:
+            subprocess.run([sys.executable, "-c", "print('a trial')"], check=True)
+        return 0.5
+
+    monkeypatch.setattr(search, "drawn", lambda trials, bits: 3)
+    made_up(monkeypatch, loud)
+    print("before")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_: print(message, file=sys.stderr)  # not pytest's, which keeps them
+        searched(plan_of(), tmp_path / "out")
+    print("after")
+    assert capfd.readouterr() == ("before\nafter\n", "")
+
+
+def test_the_folder_that_is_released_is_as_old_as_its_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was made with the first trial would tell by its age how long they took."""
+    seen: list[int] = []
+
+    def right(task: TrialTask) -> float:
+        seen.append((tmp_path / "out").stat().st_ino)
+        return 0.5
+
+    monkeypatch.setattr(search, "drawn", lambda trials, bits: 1)
+    made_up(monkeypatch, right)
+    searched(plan_of(), tmp_path / "out", release=lambda won, folder: seen.append(folder.stat().st_ino))
+    reserved, released = seen
+    assert (tmp_path / "out").stat().st_ino == released != reserved
+
+
+def test_what_is_counted_and_compiled_in_trials_lies_in_their_private_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What torch keeps of compiled models would tell which settings were drawn, and when."""
+    found: dict[str, str] = {}
+
+    def compiled(*_: object, **__: object) -> None:
+        found.update({name: os.environ[name] for name in search.PLACES})
+        raise TrainingStopped("stopped.")
+
+    monkeypatch.setattr(search.train, "run", compiled)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "mine")
+    monkeypatch.delenv("TRITON_CACHE_DIR", raising=False)
+    search.trial(TrialTask(recipe(), tmp_path / "private" / "one", 1, 1))
+    assert {"TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "XDG_STATE_HOME"} <= set(found)
+    assert all(Path(each).is_relative_to(tmp_path / "private") for each in found.values())
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "mine" and "TRITON_CACHE_DIR" not in os.environ
 
 
 def test_the_report_says_nothing_of_all_trials_together() -> None:

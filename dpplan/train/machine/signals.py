@@ -10,6 +10,7 @@ from typing import Any
 
 CTRL_C = (signal.SIGINT,)
 ENDING = (signal.SIGINT, signal.SIGTERM)  # torchrun sends the second to its processes when one of them died
+_CLOSED = tuple(getattr(signal, name) for name in ("SIGHUP",) if hasattr(signal, name))  # the terminal; not on Windows
 
 
 class _Presses:
@@ -44,19 +45,27 @@ def nothing_kept() -> Iterator[None]:
         _nothing_kept.pop()
 
 
+def every_end() -> tuple[signal.Signals, ...]:
+    """Ctrl-C, and of all else that can be heard what would end this process now: not what it was started to ignore, as
+    by nohup. For work that must take away what it made before it goes."""
+    others = (each for each in (*ENDING, *_CLOSED) if each not in CTRL_C)
+    return *CTRL_C, *(each for each in others if signal.getsignal(each) is not signal.SIG_IGN)
+
+
 @contextlib.contextmanager
-def interrupt_remembered() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C interrupts at once, as ever. The function says whether it came, here or in a block inside this one: also
-    where that one ended before it asked, and where what was interrupted went on regardless."""
-    with _counted(CTRL_C, raising_at=1) as pressed:
+def interrupt_remembered(signals: Sequence[signal.Signals] = CTRL_C) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C, or another of these signals, interrupts at once, as ever. The function says whether it came, here or in a
+    block inside this one: also where that one ended before it asked, and where what was interrupted went on
+    regardless."""
+    with _counted(signals, raising_at=1) as pressed:
         yield pressed
 
 
 @contextlib.contextmanager
-def interrupt_deferred() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C interrupts nothing inside, and the function says whether it came. For what takes a moment, and must not
-    be left half done."""
-    with _counted(CTRL_C, raising_at=sys.maxsize) as pressed:
+def interrupt_deferred(signals: Sequence[signal.Signals] = CTRL_C) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C, or another of these signals, interrupts nothing inside, and the function says whether it came. For what
+    takes a moment, and must not be left half done."""
+    with _counted(signals, raising_at=sys.maxsize) as pressed:
         yield pressed
 
 
