@@ -124,7 +124,7 @@ ROOMS = {
             "places_by_formula",
             "drawn_counts",
         },
-        {"reverse_lattice"},
+        {"reverse_lattice", "rare_jumps_lattice"},
         {"invert", "few_laplace", "lattice_jumps", "rdp_cross_check", "one_allocation"},
         {"many_plans_near_target", "mixed"},
         {"other_laws"},

@@ -23,6 +23,7 @@ from dpplan.accounting.exact import (
     mixed,
     other_laws,
     places_by_formula,
+    rare_jumps_lattice,
     rdp_cross_check,
     reverse_lattice,
 )
@@ -30,6 +31,7 @@ from dpplan.accounting.exact.contour import placement, reverse_direction
 from dpplan.accounting.exact.contour.delta_interval import Contour
 from dpplan.accounting.exact.contour.privacy_loss import Direction, Steps
 from dpplan.accounting.exact.contour.rare_jumps import cut_choice
+from dpplan.accounting.exact.contour.reverse_direction import ReverseSum
 from dpplan.accounting.exact.event_lower_bound import EventBound
 from dpplan.accounting.exact.gaussian_lattice.composition import LatticeComposition
 from dpplan.accounting.exact.gaussian_two_steps import TwoSteps
@@ -45,6 +47,7 @@ from dpplan.accounting.exact.proven_deltas import (
     Width,
 )
 from dpplan.accounting.exact.proven_ends import AnyContour, Ends
+from dpplan.accounting.exact.rare_jumps_lattice import RareJumpsSum
 from dpplan.accounting.exact.shared_lattice import LATTICE_WIDTH, ROUGH, SharedLattice
 from dpplan.accounting.numerics import Array
 from dpplan.accounting.pairs import Resolution
@@ -237,7 +240,7 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: SharedLatt
             ends = ends.narrowed(_from_afar(steps))
             if (
                 ends.contour is None
-                and (whole := _by_the_reverse(steps, event, lattice.other, enough, ceiling)) is not None
+                and (whole := _of_all(steps, event, (lattice.run, lattice.other), enough, ceiling)) is not None
             ):
                 return whole
         if tried and ends.upper - ends.lower > max(enough.at(epsilon), wanted * ends.upper):
@@ -257,17 +260,20 @@ def _sampled(plan: Plan, steps: Steps, direction: Direction, lattice: SharedLatt
     return make
 
 
-def _by_the_reverse(
-    steps: Steps, event: EventBound, added: Composition | None, enough: Width, ceiling: float
+def _of_all(
+    steps: Steps, event: EventBound, runs: tuple[Composition, Composition | None], enough: Width, ceiling: float
 ) -> Place | None:
-    """At 0, and at all ε that a curve asks for, by one sum over the add direction; None where it would be long."""
-    found = reverse_direction.over(steps, event.deltas)
-    if found is None and added is not None:
-        found = reverse_lattice.over(added, steps, event.deltas)
+    """At 0, and at all ε that a curve asks for, by one sum, over the add direction or beside rare jumps; None where it
+    would be long. runs: of this direction and the other one."""
+    found: ReverseSum | RareJumpsSum | None = reverse_direction.over(steps, event.deltas)
+    if found is None:
+        found = rare_jumps_lattice.over(runs[0])
+    if found is None and runs[1] is not None:
+        found = reverse_lattice.over(runs[1], steps, event.deltas)
     low, high = (float(each[0]) for each in found.ends(np.zeros(1))) if found else (0.0, 1.0)
     if found is None or not high - low <= max(enough.absolute, enough.relative * high):
         return None
-    ends = Ends(low, high, found.summed.method)
+    ends = Ends(low, high, found.method)
     lower, upper = rdp_cross_check.reconcile("delta", ends, event.delta(0.0), ceiling).proven
     return Place(0.0, lower, upper, found.ends, real=True, aim=enough.relative)
 

@@ -80,6 +80,10 @@ class ReverseSum:
         places = np.linspace(0.0, self.farthest, 65)
         self.beyond = min(float(np.nanmin(np.append(self.ends_with(places, 1.0)[1], 1.0))), 1.0)
 
+    @property
+    def method(self) -> str:
+        return self.summed.method
+
     def ends(self, epsilons: Array) -> tuple[Array, Array]:
         """lower <= δ <= upper of the remove direction at each of these ε, which may be negative; 0 and 1 where nothing
         is known."""
