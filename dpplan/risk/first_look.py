@@ -22,13 +22,14 @@ SPARE = 0.5  # of the width that will do: lines of two x meet
 
 class FirstLook:
     """Upper ends of δ of both directions at ascending x >= 0, so narrow that the least of the lines is `share` of
-    itself, or less, above that of the true ones. finest: about the least false-positive rate.
+    itself, or less, above that of the true ones. finest: about the least false-positive rate. drawn: whether a curve
+    is all that is drawn of it.
 
     Of a plan that is bracketed, what dominates it is looked at, and not how far the truth may lie below.
     """
 
-    def __init__(self, source: Source, ahead: Array, share: float, finest: float) -> None:
-        self.source, self.ahead, self.share = source, ahead, share
+    def __init__(self, source: Source, ahead: Array, share: float, finest: float, *, drawn: bool = False) -> None:
+        self.source, self.ahead, self.share, self.drawn = source, ahead, share, drawn
         self.steepest = math.log(1.0 / finest)  # beyond, a line is above 1 at every rate
         alphas = np.concatenate((np.geomspace(finest, 0.5, RISING), 1.0 - np.geomspace(0.4, share, FLAT)))
         self._rise = np.exp(np.concatenate((-ahead[:0:-1], ahead))) * alphas[:, None]  # e^x·α, [rate, place]
@@ -48,8 +49,9 @@ class FirstLook:
         return self._everywhere(0)[1], self._everywhere(1)[1]
 
     def _known(self) -> tuple[ManyEnds, ManyEnds]:
-        first = self.source.deltas(0, self.ahead, KNOWN_ABOVE)
-        return first, first if self.source.alike else self.source.deltas(1, self.ahead, KNOWN_ABOVE)
+        known = KNOWN_ABOVE._replace(drawn=self.drawn)
+        first = self.source.deltas(0, self.ahead, known)
+        return first, first if self.source.alike else self.source.deltas(1, self.ahead, known)
 
     def _everywhere(self, direction: int) -> ManyEnds:
         """Ends at -x and x."""
@@ -66,9 +68,9 @@ class FirstLook:
         if not open_:
             return None
         if not self._asked.any():
-            return 0, 0, Width(open_.get((0, 0), self.share), self.share, dominating=True)
+            return 0, 0, Width(open_.get((0, 0), self.share), self.share, dominating=True, drawn=self.drawn)
         direction, at = max(open_, key=lambda each: each[1])
-        width = Width(open_[direction, at], self.share, dominating=True)
+        width = Width(open_[direction, at], self.share, dominating=True, drawn=self.drawn)
         if STEEP < self.ahead[at] < self.ahead[-1] and self.ahead[at + 1] <= self.steepest:
             at += int(not self._asked[direction, at + 1])
         return direction, at, width

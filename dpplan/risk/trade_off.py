@@ -32,7 +32,7 @@ LOOKS, CLOSER = 8, 4.0  # around the best one, each so many times closer
 ENOUGH, CLOSELY = Width(1e-5, 1e-6, 1.0), Width(1e-7, 1e-7)
 # How far the lines of a first look may lie above the true ones, as a share of a rate. A curve is a polygon of tangents:
 # with 200 of them it lies 1e-4 to 1e-3 above the truth at most. A rate is looked for anew from where its line lies.
-TO_DRAW = 1e-4
+TO_DRAW, KNOWN_TO_DRAW = 1e-4, KNOWN_ABOVE._replace(drawn=True)
 BRACKETS, LEAST_STEP = (1.0, 3.0, 9.0, 27.0, 81.0), 1e-4  # of the last look: from narrow ones the lower end loses least
 # Losses that come in steps give F corners, which a parabola misses: an interval that is wider than LOOSE is narrowed by
 # extended chords until it is as narrow as CLOSE, or so many rounds have passed.
@@ -82,6 +82,12 @@ class TradeOff:
         """Upper ends of δ of either direction at the places of a first look."""
         return FirstLook(self.source, self._ahead, TO_DRAW, self.finest).uppers()
 
+    @cached_property
+    def _drawn(self) -> tuple[Array, Array]:
+        """Likewise, to draw a curve: what was looked at for rates, which asks for more, where it was."""
+        known: tuple[Array, Array] | None = self.__dict__.get("_looked")
+        return known or FirstLook(self.source, self._ahead, TO_DRAW, self.finest, drawn=True).uppers()
+
     def at(self, false_positive_rate: float) -> TruePositiveRate:
         """For a false-positive rate in (0, 1)."""
         return self.rates((false_positive_rate,))[0]
@@ -105,7 +111,7 @@ class TradeOff:
     def curve(self, points: int = 200) -> list[Point]:
         """Corners of the least polygon above both directions' trade-offs that so many x prove, from false positives
         near 0 to near 1."""
-        looked = self._looked
+        looked = self._drawn
         # A line of one direction is one of the other, mirrored, at -x: the same places serve both.
         drawn = [
             _points(_meeting(_lines(*_merged((self._first, seen), asked))))
@@ -216,13 +222,13 @@ class TradeOff:
         low, high = drawn
         if self.source.alike:
             ahead = np.linspace(0.0, max(high, -low), points)
-            first = ahead, self.source.deltas(0, ahead, KNOWN_ABOVE)[1]
+            first = ahead, self.source.deltas(0, ahead, KNOWN_TO_DRAW)[1]
             both = _merged(_behind(*first), first)
             return both, both
         spread = np.linspace(low, high, points)
         ahead, behind = spread[spread >= 0.0], -spread[spread < 0.0][::-1]
-        first = ahead, self.source.deltas(0, ahead, KNOWN_ABOVE)[1]
-        second = behind, self.source.deltas(1, behind, KNOWN_ABOVE)[1]
+        first = ahead, self.source.deltas(0, ahead, KNOWN_TO_DRAW)[1]
+        second = behind, self.source.deltas(1, behind, KNOWN_TO_DRAW)[1]
         return _merged(_behind(*second), first), _merged(_behind(*first), second)
 
 

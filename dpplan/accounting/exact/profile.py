@@ -264,9 +264,9 @@ def _of_all(
     steps: Steps, event: EventBound, runs: tuple[Composition, Composition | None], enough: Width, ceiling: float
 ) -> Place | None:
     """At 0, and at all ε that a curve asks for, by one sum, over the add direction or beside rare jumps; None where it
-    would be long. runs: of this direction and the other one."""
+    would be long."""
     found: ReverseSum | RareJumpsSum | None = reverse_direction.over(steps, event.deltas)
-    if found is None:
+    if found is None and enough.drawn:
         found = rare_jumps_lattice.over(runs[0])
     if found is None and runs[1] is not None:
         found = reverse_lattice.over(runs[1], steps, event.deltas)
@@ -275,7 +275,7 @@ def _of_all(
         return None
     ends = Ends(low, high, found.method)
     lower, upper = rdp_cross_check.reconcile("delta", ends, event.delta(0.0), ceiling).proven
-    return Place(0.0, lower, upper, found.ends, real=True, aim=enough.relative)
+    return Place(0.0, lower, upper, found.ends, True, enough.relative, isinstance(found, RareJumpsSum))
 
 
 def _from_afar(steps: Steps) -> Ends:

@@ -35,12 +35,14 @@ class Width(NamedTuple):
 
     dominating: whether an upper end is all that is wanted. Both ends are then those of what dominates the plan, of
     which the upper one alone bounds the truth; its own lower end, which may be of another law, costs as much again.
+    drawn: whether a curve is all that is drawn of it, so that what is not narrow enough for anything else serves too.
     """
 
     absolute: float = LEAST_WIDTH
     relative: float = NARROW
     growth: float = 0.0
     dominating: bool = False
+    drawn: bool = False
 
     def at(self, epsilon: float) -> float:
         """The absolute one."""
@@ -64,6 +66,7 @@ class Place:
 
     real: whether that holds at negative ε too, where it is told what the other direction's δ is: 1 - e^ε·(1 - δ(-ε)).
     aim: the relative width that was aimed at, of a lattice: one of less is still worth a try, and a contour.
+    drawn: whether only those hear of it who draw a curve: to others it would spare contours that they need.
     """
 
     epsilon: float
@@ -72,6 +75,7 @@ class Place:
     at: At | None = None
     real: bool = False
     aim: float = 0.0
+    drawn: bool = False
 
     @property
     def width(self) -> float:
@@ -102,14 +106,14 @@ class OneDirection:
     def __call__(self, epsilons: Array, enough: Width = NARROWEST) -> ManyEnds:
         """lower <= δ(ε) <= upper, before the floor, at each of these ε >= 0. enough: where no more places are made."""
         makes = math.isfinite(enough.absolute)
-        enough = enough if makes else NARROWEST._replace(dominating=enough.dominating)
+        enough = enough if makes else NARROWEST._replace(dominating=enough.dominating, drawn=enough.drawn)
         with np.errstate(**_QUIET):
             found = _Found.of(epsilons, self.most, enough)
             middle = float(np.mean(epsilons))
-            for place in sorted(self._places, key=lambda each: abs(each.epsilon - middle)):
+            for place in sorted(self._told(enough), key=lambda each: abs(each.epsilon - middle)):
                 found.take(place)
-            for mirrored in (place.mirrored() for place in (self.other._places if self.other else ())):
-                found.take(mirrored)
+            for place in self.other._told(enough) if self.other else ():
+                found.take(place.mirrored())
             found.take_chord(self.most)
             if self.floor is not None and enough.dominating:
                 found.take_floor(self.floor)
@@ -120,6 +124,9 @@ class OneDirection:
                 if len(self._places) > 1 and place.width > GAINED * known and not place.aim:
                     self._hopeless = place.epsilon, place.aim
         return found.lower[:-1], found.upper[:-1]
+
+    def _told(self, enough: Width) -> list[Place]:
+        return [place for place in self._places if enough.drawn or not place.drawn]
 
     def _hopeless_from(self, enough: Width) -> float:
         return self._hopeless[0] if self._hopeless[1] <= enough.relative else math.inf
