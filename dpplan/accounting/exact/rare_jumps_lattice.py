@@ -45,8 +45,8 @@ from dpplan.quick_dataclass import dataclass
 LOSSES, JUMPS, NEGLIGIBLE = np.append(np.geomspace(1e-8, 100.0, 400), math.inf), 3e-4, 1e-15
 FEWEST, MOST_JUMPS = 5, 0.5  # steps; jumps, on average, of which anything is claimed
 # Where all that is narrow enough for a curve: the largest end of the bulk; what the lattice adds to the variance of its
-# losses, as a share of that; and the variance of what is forgotten, in units of b². In a grid of 156 plans, those
-# beyond had another place besides.
+# losses, as a share of that; and the variance of what is forgotten, in units of b². By a grid of 156 plans: beyond,
+# some had to make another place besides, and took longer than without.
 LARGEST_END, ROUGH, FORGOTTEN = 0.4, 0.01, 3e-4
 FEW, LEFT_OUT = 200, 2  # steps, of so few a forgotten one is seen where none jumps; steps from below
 TILT, ALIASES = 6.0, (0.4, 1.5, 2.0, 2.4)  # in units of 1/b; where aliases are bounded, in units of that
