@@ -31,6 +31,14 @@ GROUP_N = (
     "records where users are replaced: the new one may have more or fewer."
 )
 
+# Of which data neighbours are told. Where near duplicates are left out, one record more turns others out.
+AFTER_FILTERS = (
+    "The data are those that batches are drawn from, after every filter, and whether a record is among them follows "
+    "from nothing but itself: one that is left out, or let in, because of others (duplicates, the balance of classes, "
+    "a quantile, a cap on their number) is not covered. Under replace-one and zero-out the other record passes every "
+    "filter, too: one that does not is removed, and claimed under add-remove."
+)
+
 # What every place says of a record that is zeroed out.
 ZEROED = (
     "A zeroed record stays in n, adds zero to a sum, is in no count, bin or partition, and answers a randomized "

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from dpplan.adjacency import DIFFERENT_N, GROUP_N, N_IS_PUBLIC, ZEROED
+from dpplan.adjacency import AFTER_FILTERS, DIFFERENT_N, GROUP_N, N_IS_PUBLIC, ZEROED
 from dpplan.quick_dataclass import dataclass
 
 Kind = Literal["theorem", "arithmetic", "run", "claim"]
@@ -150,14 +150,16 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "chance each, whatever examples say: under fixed-size every subset of that size, anew at each step; of a "
         "batch that is cut every subset of the cap, anew at each step; under balls-in-bins, random-allocation and "
         "cyclic-poisson with groups that are drawn every step, choice of steps or group, for each example by itself "
-        "and independently of all others; under shuffle every order. Who joined is not released, whatever the "
-        "scheme, but for the groups that take turns. Where a plan declares participations and separation in place of "
-        "a scheme, each record is in at most so many steps, so far apart, and who is in which step is fixed whatever "
-        "examples say and whoever else is there: batches that are cut from a list, in order or shuffled, move where "
-        "a record is removed, and are not covered under add-remove. Shuffling under a figure for another scheme, and "
-        "dropping or repeating examples to fill a batch, are not covered. Of users that are drawn whole, q is their "
-        "rate; with at most K examples each, no user has more, and which are kept does not depend on anything but "
-        "that user's own.",
+        "and independently of all others; under shuffle every order. Epochs, rounds and turns are counted from where "
+        "a phase begins, and each is taken to its end before the next is drawn: one that is cut short or begun anew "
+        "counts as a whole one. Every phase draws its own. Who joined is not released, whatever the scheme, but for "
+        "the groups that take turns. Where a plan declares participations and separation in place of a scheme, each "
+        "record is in at most so many steps, so far apart, and who is in which step is fixed whatever examples say "
+        "and whoever else is there: batches that are cut from a list, in order or shuffled, move where a record is "
+        "removed, and are not covered under add-remove. Shuffling under a figure for another scheme, and dropping or "
+        "repeating examples to fill a batch, are not covered. Of users that are drawn whole, q is their rate; with "
+        "at most K examples each, no user has more, and which are kept does not depend on anything but that user's "
+        "own.",
         "`dpplan train` does it and tests its batch sizes; `dpplan check --loader` tells of others",
     ),
     Assumption(
@@ -168,8 +170,8 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "example, not a buffer, not the divisor (which is q·n with the public n), not whether the step fails or is "
         "left out: an empty batch is a step like others, with its noise. Where steps share noise, C is one number "
         "for the whole phase: a clip norm, or a weight before noise is added, that changes from step to step is not "
-        "covered. A gradient that is not finite adds nothing. The norm is that of the sum as it is computed, "
-        "rounding included.",
+        "covered. A gradient that is not finite adds nothing. Of users that are drawn whole, read user for example: "
+        "they share none. The norm is that of the sum as it is computed, rounding included.",
         "`dpplan train` keeps examples apart or tests that they are, and clips with a margin for the rounding that it "
         "finds where it runs (isolation and arithmetic in its report); elsewhere it is the user's to show. A model "
         "that raises on one example ends its run, which says so; where one is taken at a time, that one adds nothing",
@@ -206,7 +208,9 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "ideal, secret randomness",
         "run",
         "Coins and noise come from generators that nobody can tell from ideal ones, with seeds that nobody knows or "
-        "can guess, never used twice: not after a fork, a copied virtual machine or a copied run folder.",
+        "can guess, never used twice: not after a fork, a copied virtual machine or a copied run folder. So does all "
+        "else that is drawn in a step (dropout, augmentation), unless what one example gets does not depend on which "
+        "others are there: of a stream that is known, an example more shifts what the next ones get.",
         "unseeded runs are seeded by the operating system; who knows a seed can subtract the noise",
     ),
     Assumption(
@@ -238,9 +242,9 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "claim",
         "Neighbouring data sets differ by one example more or less. Replacing one costs more, up to what two cost, "
         "and is asked for by --adjacency replace-one; under zero-out one is exchanged for nothing, and n stays. "
-        f"{ZEROED} The protected unit is one row: a person with k rows has (k·ε, k·e^((k-1)·ε)·δ), of figures that "
-        "are made of n those for the fewest examples on the way, a duplicated row counts twice, and examples made "
-        "from one another (crops, n-grams, windows of a series) are several.",
+        f"{ZEROED} {AFTER_FILTERS} The protected unit is one row: a person with k rows has (k·ε, k·e^((k-1)·ε)·δ), of "
+        "figures that are made of n those for the fewest examples on the way, a duplicated row counts twice, and "
+        "examples made from one another (crops, n-grams, windows of a series) are several.",
         "Dwork, Roth 2014, §2.3; Vadhan 2017, Lemma 2.2",
     ),
     Assumption(

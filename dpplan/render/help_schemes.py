@@ -4,7 +4,7 @@ import functools
 from collections.abc import Iterator
 
 from dpplan.accounting import pairs
-from dpplan.adjacency import ADJACENCIES, DIFFERENT_N, GROUP_N, N_IS_PUBLIC, ZEROED, Adjacency
+from dpplan.adjacency import ADJACENCIES, AFTER_FILTERS, DIFFERENT_N, GROUP_N, N_IS_PUBLIC, ZEROED, Adjacency
 from dpplan.errors import NotApplicable
 from dpplan.plan import Settings
 from dpplan.render.table import Column, Table, TableCell, folded, plain, screen_width, wrapped
@@ -123,6 +123,8 @@ def adjacency() -> Iterator[str]:
     yield ""
     yield from wrapped(ZEROED)
     yield ""
+    yield from wrapped(AFTER_FILTERS)
+    yield ""
     yield from wrapped(N_IS_PUBLIC)
     yield from wrapped(DIFFERENT_N)
     yield from wrapped(GROUP_N)
@@ -153,6 +155,7 @@ def adjacency_content() -> Object:
             each.name: {"words": each.words, "public_size": each.public_size} for each in ADJACENCIES.values()
         },
         "zeroed": ZEROED,
+        "after_filters": AFTER_FILTERS,
         "leaks": dict(LEAKS),
         "refusals": refusals(),
     }
@@ -161,7 +164,8 @@ def adjacency_content() -> Object:
 USERS = (
     "A figure for one example says little of a person who gave many. Say who is protected:",
     "--unit example (when nothing is said): one example.",
-    "--unit user: users are drawn and clipped whole; q is the rate of users, n, batch and cap count users.",
+    "--unit user: users are drawn and clipped whole; q is the rate of users, n, batch and cap count users. Such users "
+    "share no example: one that is in the vectors of two is not covered.",
     "--unit user --max-per-user K: examples are drawn one by one at rate q, no user has more than K, and each is "
     "clipped by itself. Exact under Poisson sampling with add-remove or zero-out; no pair is known "
     "where a user is replaced.",

@@ -38,6 +38,9 @@ ASKED = (
     "what a choice chooses from", "as it is computed, rounding included", "the new one may have more or fewer",
     "not the length of a clipped vector", "by the weights or chances that",
     "nor of a later one but through what is released", "the fewest examples on the way", "as many blocks",
+    "taken to its end before the next is drawn", "Every phase draws its own", "after every filter",
+    "follows from nothing but itself: one that is left out", "read user for example", "dropout, augmentation",
+    "an answer in whole numbers",
     "same protected unit", "noise of exactly its law", "dominating pair", "adaptive composition",
 )  # fmt: skip
 
