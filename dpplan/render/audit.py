@@ -36,9 +36,10 @@ def rounded_down(value: float) -> str:
     return text if float(text) <= value else f"{value * (1 - 5e-6):.6g}"
 
 
-def _percent(share: float) -> str:
-    """Whole percents of what is claimed, never more than the share that a bound reaches."""
-    return f"{math.floor(100.0 * share)} %" if share < 1e6 else "more than all"
+def _share(share: float, of: str, times: str) -> str:
+    """Whole percents `of` what is claimed, from MANY times on `times` it; never more than the share that a bound
+    reaches."""
+    return f"{down(share, 3)} times {times}" if share >= MANY else f"{math.floor(100.0 * share)} %{of}"
 
 
 def headline(found: "AuditFinding", paint: "Callable[[str, Meaning], str]") -> str:
@@ -94,8 +95,7 @@ def rows(found: "AuditFinding") -> Iterator[str]:
 
 
 def _reached(found: "AuditFinding", share: float) -> str:
-    much = f"{down(share, 3)} times as much" if share >= MANY else _percent(share)
-    return f"the {'estimate' if found.is_estimate else 'bound'} reaches {much}"
+    return f"the {'estimate' if found.is_estimate else 'bound'} reaches {_share(share, '', 'as much')}"
 
 
 def table(found: "AuditFinding") -> Table:
@@ -168,7 +168,8 @@ def run_rows(findings: "Mapping[str, AuditFinding]", measured: Measured, level: 
     for name, of_gradient in (("white box", True), ("black box", False)):
         bounds = [found.epsilon for kind, found in findings.items() if kind.startswith("gradient") == of_gradient]
         if bounds and first.hypothesis is not None:
-            share = f"{_percent(max(bounds) / first.hypothesis.upper)} of what is claimed"
+            claimed = "what is claimed"
+            share = _share(max(bounds) / first.hypothesis.upper, f" of {claimed}", claimed)
             yield plan_rows.row(name, f"ε ≥ {rounded_down(max(bounds))}", share)
     if first.hypothesis is not None:
         yield plan_rows.row("claimed", f"ε ≤ {up(first.hypothesis.upper, 6)}", at)

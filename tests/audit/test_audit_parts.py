@@ -81,6 +81,17 @@ def test_a_bound_far_above_the_claim_is_told_in_times() -> None:
     assert "e+300 times as much" in claimed and len(claimed) <= 80
 
 
+@pytest.mark.parametrize(
+    ("claimed", "said"), [(0.01, r"[0-9]+ times what is claimed"), (4.0, r"[0-9]+ % of what is claimed")]
+)
+def test_a_run_whose_bound_is_far_above_its_claim_is_told_in_times_too(claimed: float, said: str) -> None:
+    member = np.arange(400) % 2 == 0
+    table = scores.Scores(member, member + 0.1 * np.random.default_rng(1).random(400))
+    found = audit(table, Hypothesis.of_stated(claimed, 1e-5), AuditSettings(1e-5))
+    (white,) = (line for line in render.run_rows({"gradient, by likelihood": found}, [], 0.05) if "white box" in line)
+    assert re.search(f"{said}$", white) and len(white) <= 80
+
+
 def test_of_many_wrong_lines_five_are_told_and_all_are_counted() -> None:
     with pytest.raises(PlanError) as caught:
         scores.parse("member,score\n" + "1,x\n" * 500, "scores.csv")
