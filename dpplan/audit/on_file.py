@@ -11,8 +11,9 @@ from typing import Any
 from dpplan.checks import is_number
 from dpplan.durable_files import told, write_whole
 from dpplan.errors import ReportError
+from dpplan.verify.unfinished_run import AUDITS
 
-CANARIES, MEMBERS = "audits.jsonl", "audits.private.jsonl"
+CANARIES, MEMBERS = AUDITS
 SCHEMAS = ("dpplan.audit-run/1", "dpplan.audit-membership/1")
 VERDICTS = ("consistent", "violation")
 
@@ -30,23 +31,35 @@ def kept(file: Path) -> list[dict[str, Any]]:
 
     Raises ReportError for what is no audit of a recipe, InputOutputFailed for what cannot be read.
     """
+    found, damaged = sound(file)
+    if damaged:
+        raise ReportError(f"{damaged[0]}. Such lines are what dpplan audit RECIPE --json prints.")
+    return found
+
+
+def sound(file: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The audits of such a file that can be told, and where it holds what is none, without the full stop.
+
+    Raises InputOutputFailed for what cannot be read.
+    """
     with told(f"{file}: cannot be read"):
         if not file.exists():
-            return []
+            return [], []
         text = file.read_text(encoding="utf-8-sig", errors="replace")
     try:
-        return [_checked(json.loads(text))]
+        return [_checked(json.loads(text))], []
     except (ValueError, RecursionError):  # more lines than one, or none
         lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    found = []
+    found, damaged = [], list[int]()
     for number, line in lines:
         try:
             found.append(_checked(json.loads(line)))
         except (ValueError, RecursionError):
-            raise ReportError(
-                f"{file}: line {number} is no audit of a recipe. Such lines are what dpplan audit RECIPE --json prints."
-            ) from None
-    return found
+            damaged.append(number)
+    if not damaged:
+        return found, []
+    more = f", as {len(damaged) - 1} more are" if len(damaged) > 1 else ""
+    return found, [f"{file}: line {damaged[0]} is no audit of a recipe{more}"]
 
 
 def _checked(raw: Any) -> dict[str, Any]:

@@ -327,7 +327,7 @@ def _plan(
         raise PlanError(checked.found)
     if told["against"] is None:
         return None, float(delta), []
-    return plan_of_file(told["against"], delta, arguments.settings.examples)
+    return plan_of_file(told["against"], delta, arguments.settings.examples, claimed=False)
 
 
 def _settings(told: dict[str, Any], delta: float) -> "AuditSettings":

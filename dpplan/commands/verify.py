@@ -1,12 +1,11 @@
 """dpplan verify: whether an old claim stands, and what to publish instead."""
 
-import dataclasses
 from pathlib import Path
 
 import click
 
 from dpplan import verify
-from dpplan.commands.shared import output, waiting
+from dpplan.commands.shared import output, recorded_runs, waiting
 from dpplan.commands.shared.parameter_types import FileName
 from dpplan.errors import EXIT_EXCEEDED, EXIT_NOT_CERTIFIED, ReportError
 
@@ -34,8 +33,8 @@ it is refuted; 3 a claim can neither be certified nor refuted; 5 REPORT is there
 
 A run whose recipe.yaml is not the recipe that its report records, or whose folder counts more steps than the report
 has, is not certified (3): a warning says in what they differ. Nor is one in whose folder an audit of its recipe lies
-that found a violation. A run over its budget is told. One that was trained with --unaccounted claims nothing
-(3).
+that found a violation, or a file of audits with a line that is none, so that nobody can tell what it found. A run over
+its budget is told. One that was trained with --unaccounted claims nothing (3).
 """
 
 
@@ -47,7 +46,7 @@ that found a violation. A run over its budget is told. One that was trained with
 def command(report: Path, prove: bool, explain: bool, as_json: bool) -> None:
     from dpplan.render import verify as render
 
-    document = _read(report)
+    document = recorded_runs.checked(report)
     with waiting.status("proving") as progress:
         verdicts = [verify.verify(claim, progress, proofs=prove) for claim in document.claims]
     refuted = any(verdict.standing is verify.Standing.REFUTED for verdict in verdicts)
@@ -79,25 +78,3 @@ def _others(document: verify.Document) -> tuple[str, dict[str, object]]:
         return "", {}
     marked = {"unaccounted": list(found.unaccounted)} if found.unaccounted else {}
     return found.words, {"names": list(found.names), "together": found.together, "delta": found.delta, **marked}
-
-
-def _read(report: Path) -> verify.Document:
-    """The claims, held against the recipe of the run too where there is one."""
-    document = verify.read(report)
-    if document.folder is None:
-        return document
-    from dpplan.recipe import recorded
-
-    return _audited(recorded.checked(document))
-
-
-def _audited(document: verify.Document) -> verify.Document:
-    """The same claims, doubted where an audit that lies in the run's folder found what its plan does not allow."""
-    from dpplan.report import audits
-
-    found = audits.violations(audits.beside_run(document.folder), str(document.recipe.get("sha256")))
-    if not found:
-        return document
-    doubt = "an audit of this recipe found what its plan does not allow"
-    claims = tuple(dataclasses.replace(each, doubts=(*each.doubts, doubt)) for each in document.claims)
-    return dataclasses.replace(document, claims=claims, warnings=(*document.warnings, *found))

@@ -1,7 +1,7 @@
 """The recipe beside the report of a run: whether it is the one that the report records."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dpplan import recipe, verify
@@ -19,8 +19,13 @@ def checked(document: verify.Document) -> verify.Document:
     doubt = _doubt(document)
     if not doubt:
         return document
-    claims = tuple(dataclasses.replace(claim, doubts=(*claim.doubts, doubt)) for claim in document.claims)
-    return dataclasses.replace(document, claims=claims, warnings=(*document.warnings, doubt), recipe_ran=False)
+    return dataclasses.replace(doubted(document, (doubt,), (doubt,)), unsure=(doubt,), recipe_ran=False)
+
+
+def doubted(document: verify.Document, doubts: Sequence[str], warnings: Sequence[str]) -> verify.Document:
+    """The same claims, each with these doubts, and the warnings of the file."""
+    claims = tuple(dataclasses.replace(each, doubts=(*each.doubts, *doubts)) for each in document.claims)
+    return dataclasses.replace(document, claims=claims, warnings=(*document.warnings, *warnings))
 
 
 def _doubt(document: verify.Document) -> str:

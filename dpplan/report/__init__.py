@@ -4,10 +4,11 @@
     html(page); markdown(page); entry(page)
 
 In reading order: audits (what they found), other_runs (on the same examples, beside this one), on_record (what files
-say of things that a statement is asked for), page (what is known of a plan or a run), svg_charts (pictures as
-SVG), registry (an entry of the deployments registry), page_standing (whether it may be published), page_templates
-(what goes into them is text), page_formats (the page). What no tool can know stands in dpplan.deployment_statement.
-Nothing is invented: a field that nobody filled in is shown as not stated.
+say of things that a statement is asked for), checked_run (what a file claims, held against all that lies beside it),
+page (what is known of a plan or a run), svg_charts (pictures as SVG), registry (an entry of the deployments registry),
+page_standing (whether it may be published), page_templates (what goes into them is text), page_formats (the page). What
+no tool can know stands in dpplan.deployment_statement. Nothing is invented: a field that nobody filled in is shown as
+not stated.
 """
 
 from dpplan import called_modules

@@ -33,11 +33,10 @@ class AuditSentence(NamedTuple):
     text: str
 
 
-def beside_run(folder: Path | None) -> tuple[Mapping[str, Any], ...]:
-    """Every audit that lies in a run's folder."""
-    if folder is None:
-        return ()
-    return (*on_file.kept(folder / on_file.CANARIES), *on_file.kept(folder / on_file.MEMBERS))
+def beside_run(folder: Path) -> tuple[tuple[Mapping[str, Any], ...], list[str]]:
+    """Every audit that lies in a run's folder and can be told, and where its files hold what is none."""
+    canaries, members = on_file.sound(folder / on_file.CANARIES), on_file.sound(folder / on_file.MEMBERS)
+    return (*canaries[0], *members[0]), [*canaries[1], *members[1]]
 
 
 def watched(folder: Path | None) -> Mapping[str, Any]:

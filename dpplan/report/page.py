@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ from dpplan.errors import ReportError
 from dpplan.plan import Plan
 from dpplan.recipe import Claim, Recipe, recorded
 from dpplan.report import audits as audits_on_file
+from dpplan.report import checked_run
 from dpplan.report.on_record import contradicts, lengths, on_record, silenced
 from dpplan.report.other_runs import OtherRuns, beside
 from dpplan.report.recipe_comments import without_comments
 from dpplan.units import unit_words as plan_words
 from dpplan.verify.early_end import EarlyEnd
-from dpplan.verify.run_outcome import lost_steps, over_budget
+from dpplan.verify.recorded_claim import FOUND
+from dpplan.verify.run_outcome import lost_steps
 
 PLACES, FIRST_PLACES = 24, 4  # at which ε is drawn over the steps, and in its steep beginning, each half of the next
 DRAWN = 2e-3  # the relative width that a line of a chart is asked for, where laws are known on lattices
@@ -50,6 +52,7 @@ class Page:
     audits: of a run's folder and of files that were named, as they were printed. watch: a memorisation watch's file.
     early: how a run ended that took fewer steps than planned. both: its two figures and the condition of the smaller.
     typed: whether n was, and is not known of the data. call: the options that describe the plan, where no file does.
+    together: the recorded runs that the plan counts, where it is of no single one.
     over_budget: that more was spent than the recipe allows, or that its plan would spend more, in a sentence; "" where
     it is not so.
     """
@@ -79,6 +82,7 @@ class Page:
     both: str = ""
     typed: bool = False
     call: str = ""
+    together: tuple[str, ...] = ()
     over_budget: str = ""
     version: str = dpplan.__version__
 
@@ -88,10 +92,22 @@ class Page:
 
     @property
     def standing(self) -> verify.Standing | None:
-        """The worst of its claims; None where nothing was claimed."""
-        found = {each.standing for each in self.verdicts}
-        order = (verify.Standing.REFUTED, verify.Standing.UNCERTAIN, verify.Standing.STANDS)
-        return next((each for each in order if each in found), None)
+        """The worst of its claims, by its plan alone; None where nothing was claimed."""
+        return _worst(self.verdicts)
+
+    @property
+    def judged_standing(self) -> verify.Standing | None:
+        """The same, by what audits found too."""
+        return _worst(self.judged)
+
+    @property
+    def judged(self) -> tuple[verify.Verdict, ...]:
+        """The verdicts as dpplan verify gives them: what an audit found takes from each claim that it stands."""
+        return tuple(map(self._judged, self.verdicts)) if self.violations else self.verdicts
+
+    def _judged(self, verdict: verify.Verdict) -> verify.Verdict:
+        uncertain = verify.Standing.UNCERTAIN if verdict.standing is verify.Standing.STANDS else verdict.standing
+        return replace(verdict, standing=uncertain, reasons=(FOUND, *verdict.reasons))
 
     @property
     def holds(self) -> bool:
@@ -192,13 +208,19 @@ class Page:
         return audits_on_file.by_canaries(self.audits, self.sha256)
 
 
+def _worst(verdicts: Sequence[verify.Verdict]) -> verify.Standing | None:
+    found = {each.standing for each in verdicts}
+    order = (verify.Standing.REFUTED, verify.Standing.UNCERTAIN, verify.Standing.STANDS)
+    return next((each for each in order if each in found), None)
+
+
 def gather(source: Path, stated: Mapping[str, str], delta: float | None = None, told: Told = _nothing) -> Page:
     """The page of a run (its folder or report.json) or of a plan (what a command printed with --json).
 
     stated: wins over the recipe's own statement. Raises ReportError for a file that holds no figure of a plan,
     RecipeError for a statement that is none, and what accounting and risk raise.
     """
-    document = recorded.checked(verify.read(source, also="a recipe or a plan file, whose name ends in .yaml"))
+    document, audits = checked_run.read_with_audits(source, also="a recipe or a plan file, whose name ends in .yaml")
     chosen = document.named("planned") or document.only_one(document.safe, delta)
     if chosen is None or chosen.plan is None or chosen.quantity != "epsilon":
         raise ReportError(f"{source}: holds no ε of a plan, so there is nothing to report on.")
@@ -222,9 +244,9 @@ def gather(source: Path, stated: Mapping[str, str], delta: float | None = None, 
         run=trained, recipe=text if document.recipe_ran else "", sha256=str(recipe.get("sha256", "")),
         file_sha256=file_sha256, recipe_ran=document.recipe_ran, search=raw if searched else None, content=recipe,
         others=beside(chosen.plan, at, document.folder, recipe), early=document.early,
-        audits=audits_on_file.beside_run(document.folder) if trained else (),
+        audits=audits if trained else (),
         watch=audits_on_file.watched(document.folder) if trained else {},
-        both=verify.both_figures(document, at), over_budget=_capital(over_budget(raw)) if trained else "",
+        both=verify.both_figures(document, at), over_budget=_capital(document.over_budget),
     )  # fmt: skip
 
 

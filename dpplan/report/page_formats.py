@@ -118,7 +118,7 @@ def document(page: Page, private: bool = False) -> dict[str, Any]:
         **({"large_delta": page.large_delta} if page.large_delta else {}),
         "epsilon": to_json.figure(page.bound),
         "claimed": page.claimed,
-        "standing": None if page.standing is None else str(page.standing),
+        "standing": None if page.judged_standing is None else str(page.judged_standing),
         "claims": [
             {
                 "name": each.claim.name,
@@ -127,7 +127,7 @@ def document(page: Page, private: bool = False) -> dict[str, Any]:
                 "reasons": list(each.reasons),
                 "publish": None if page.violations else each.publish,
             }
-            for each in page.verdicts
+            for each in page.judged
         ],
         "warnings": list(page.warnings),
         **({"violations": page.violations} if page.violations else {}),

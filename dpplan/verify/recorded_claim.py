@@ -12,6 +12,8 @@ from dpplan.plan import Plan
 from dpplan.quick_dataclass import dataclass
 from dpplan.verify.early_end import EarlyEnd
 
+FOUND = "an audit of this recipe found what its plan does not allow"  # why a claim of such a run is not certified
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedClaim:
@@ -52,7 +54,10 @@ class Document:
     warnings: of what contradicts the file beside it, which the claims are judged by too. folder: of a run, None without
     one. recipe: as the run's report records it. recipe_ran: whether the recipe in the folder is that one, if it was
     held against it. early: how a run ended that took fewer steps than planned, None of all else. ending: the
-    same as the report tells it, also of a run that took no step.
+    same as the report tells it, also of a run that took no step. violations: what audits of that recipe found that its
+    plan does not allow, a sentence for each, where they were looked at. over_budget: that a run spent more than its
+    recipe allows, or that its plan would, in a sentence; "" where it is not so. unsure: the doubts of its claims
+    by what lies beside the report: a recipe that is another, or audits that cannot be told.
     """
 
     name: str
@@ -66,6 +71,9 @@ class Document:
     recipe_ran: bool = True
     early: EarlyEnd | None = None
     ending: str = ""
+    violations: tuple[str, ...] = ()
+    over_budget: str = ""
+    unsure: tuple[str, ...] = ()
 
     def named(self, name: str) -> RecordedClaim | None:
         """The ε of that name which a run's report claims: of what it spent, or of what was planned."""

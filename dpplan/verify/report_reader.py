@@ -27,7 +27,7 @@ from dpplan.verify.figure_reader import assumed, figure
 from dpplan.verify.json_fields import Object
 from dpplan.verify.recorded_claim import Document, RecordedClaim
 from dpplan.verify.run_outcome import ending as ending_told
-from dpplan.verify.run_outcome import outcome, why
+from dpplan.verify.run_outcome import outcome, over_budget, why
 from dpplan.verify.unfinished_run import CHECKPOINT, METRICS, REPORT, STEPS, last_counted, steps_begun, unfinished
 
 STDIN = Path("-")
@@ -81,6 +81,7 @@ def read(path: Path, also: str = "") -> Document:
         recorded if isinstance(recorded, dict) else {},
         early=early,
         ending=ending,
+        over_budget=over_budget(content) if kind == "train" else "",
     )
 
 

@@ -15,6 +15,7 @@ from dpplan.verify import json_fields, known_steps, unaccounted
 from dpplan.verify.early_end import early_end, figures
 
 REPORT, STEPS, RUN, CHECKPOINT = "report.json", "steps", "run.json", "checkpoint.pt"
+AUDITS = ("audits.jsonl", "audits.private.jsonl")  # of canaries, and of members
 METRICS, MODEL = "metrics.jsonl", "model.pt"
 _MOST_DIGITS = 100  # of a count of steps: more than any is written with, and read at once
 

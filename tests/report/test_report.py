@@ -283,7 +283,7 @@ def test_what_audits_found_is_told_where_it_rests_on_canaries_alone(page: report
     assert on_file.kept(tmp_path / "audits.jsonl") == list(kept)
     watch = {"examples": [{"example": 17, "risk": 0.25}]}
     (tmp_path / audits.WATCH).write_text(to_json.dumps(watch), encoding="utf-8")
-    told = dataclasses.replace(page, audits=audits.beside_run(tmp_path), watch=audits.watched(tmp_path))
+    told = dataclasses.replace(page, audits=audits.beside_run(tmp_path)[0], watch=audits.watched(tmp_path))
     for form in (report.html, report.markdown):
         text = form(told)
         assert "It proves ε ≥ 3.45 of ε ≤ 8 claimed at δ = 1e-05." in text

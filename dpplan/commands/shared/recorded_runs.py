@@ -4,12 +4,14 @@ What is counted is what was taken, by whatever knows of most steps, as `dpplan v
 early what is safe, by verify.early_end: all that was planned.
 """
 
+import dataclasses
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from dpplan import verify
 from dpplan.adjacency import conversion
@@ -17,6 +19,7 @@ from dpplan.errors import DpplanError, ReportError, UsageError
 from dpplan.mechanism import Gaussian
 from dpplan.plan import Delta, Phase, Plan, Settings
 from dpplan.plan_json import plan_from_json
+from dpplan.recipe import recorded
 from dpplan.recipe.phases import Written
 from dpplan.recipe.recorded import FILE as RECIPE
 from dpplan.sampling import (
@@ -32,9 +35,14 @@ from dpplan.sampling import (
 from dpplan.units import APART, UNITS_CONVERTED, unit_words
 from dpplan.verify import run_outcome, unaccounted
 from dpplan.verify.early_end import EarlyEnd, early_end
-from dpplan.verify.unfinished_run import REPORT, RUN, begun_in, known_ends, planned_delta, steps_known
+from dpplan.verify.report_reader import STDIN
+from dpplan.verify.unfinished_run import AUDITS, REPORT, RUN, begun_in, known_ends, planned_delta, steps_known
 
 _SEEDED = "{}: the run had a seed: whoever knows it can subtract the noise."
+_VIOLATION = (
+    "{}: VIOLATION on file: an audit of its recipe found what the plan does not allow, so {}. `dpplan verify {}` tells "
+    "what was found."
+)
 _SAY_IT = "Say what ran: sigma=1.1,q=0.01,steps=1000."
 
 
@@ -70,28 +78,73 @@ def early_ends(names: Sequence[str]) -> Iterator[str]:
             yield f"{name}: {found.advice}"
 
 
-def doubted(names: Sequence[str]) -> Iterator[str]:
-    """A sentence for each of these runs that an audit on file found not as planned, and for each that is over its
-    budget: its figure is counted all the same. Nothing of records that cannot be counted, or left no report."""
+def doubted(names: Sequence[str], refused: Sequence[str] = ()) -> Iterator[str]:
+    """What speaks against each of these runs, in sentences: an audit on file that found it not as planned, what else
+    dpplan verify certifies no claim of it for, and a budget that it is over. Its figure is counted all the same, where
+    nobody refuses it. Nothing of records that cannot be counted. refused: those of which `violated`
+    is asked, too, and says it."""
     for name in names:
-        if "=" in name or not name.strip() or not is_record(path := Path(name)):
+        if (document := _checked(name)) is None:
             continue
-        try:
-            content = json.loads((path / REPORT if path.is_dir() else path).read_bytes())
-            document = verify.read(path)
-        except (OSError, ValueError, RecursionError, DpplanError):
-            continue
-        if document.folder is None:
-            continue
-        from dpplan.report import audits  # only where a run is named
+        if document.violations and name not in refused:
+            yield _VIOLATION.format(name, "the figure used here may be too low", shlex.quote(name))
+        for doubt in document.unsure:
+            yield f"{name}: no claim of it is certified: {doubt}"
+        if document.over_budget:
+            yield f"{name}: {document.over_budget}"
 
-        if audits.violations(audits.beside_run(document.folder), str(document.recipe.get("sha256"))):
-            yield (
-                f"{name}: VIOLATION on file: an audit of its recipe found what the plan does not allow, so the figure "
-                f"used here may be too low. `dpplan verify {shlex.quote(name)}` tells what was found."
-            )
-        if over := run_outcome.over_budget(content):
-            yield f"{name}: {over}"
+
+def violated(names: Sequence[str]) -> list[str]:
+    """A refusal for each of these runs of which an audit on file found a violation: no figure of it can be claimed."""
+    found = [(name, _checked(name)) for name in names]
+    return [
+        f"{_VIOLATION.format(name, 'no figure of it can be claimed', shlex.quote(name))} By --spent its plan is "
+        "counted, with a warning."
+        for name, document in found
+        if document is not None and document.violations
+    ]
+
+
+def checked(path: Path, also: str = "") -> verify.Document:
+    """`report.checked_run.read`, which takes longer to load than to run: where no audit lies beside, nothing of it is
+    asked but the recipe. Errors are the same."""
+    folder = path if path.is_dir() else path.parent
+    if path == STDIN or (path.exists() and not any((folder / each).exists() for each in AUDITS)):
+        return recorded.checked(verify.read(path, also))
+    from dpplan.report import checked_run
+
+    return checked_run.read(path, also)
+
+
+def _checked(name: str) -> verify.Document | None:
+    """The claims of a run that is named, held against what lies beside its report; none, and what lies beside it, of
+    one that left no report. None of all else, and of what cannot be read as a report: whoever counts it says why.
+
+    Raises InputOutputFailed where what lies beside it cannot be read.
+    """
+    if "=" in name or not name.strip() or not is_record(path := Path(name)):
+        return None
+    if path.is_dir() and not (path / REPORT).exists():
+        from dpplan.report import checked_run  # only such a run needs it
+
+        begun = _begun_report(path)
+        recipe = begun.get("recipe")
+        document = verify.Document(name, "", "", (), folder=path, recipe=recipe if isinstance(recipe, dict) else {})
+        found = checked_run.judged(*checked_run.beside(document))
+        return dataclasses.replace(found, over_budget=run_outcome.over_budget(begun))
+    try:
+        return checked(path)
+    except UsageError:
+        return None
+
+
+def _begun_report(folder: Path) -> Mapping[str, Any]:
+    """What a run writes before its first step; {} where that cannot be read."""
+    try:
+        content = json.loads((folder / RUN).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def counted_again(names: Sequence[str]) -> Iterator[str]:

@@ -52,20 +52,20 @@ def requested(arguments: PlanArguments, deltas: Sequence[Any] | None, choice: Ac
     """
     parsed = parse(arguments)
     resolved, others = resolve(parsed.known, or_own(deltas, arguments), choice, *more)
-    warnings = (*cautions_of(parsed, resolved), *told_of_runs((*arguments.files, *arguments.spent)))
+    warnings = (*cautions_of(parsed, resolved), *told_of_runs((*arguments.files, *arguments.spent), arguments.files))
     if parsed.plan is None or others:
         raise PlanError([*parsed.problems, *others, *warnings])
     return Request(parsed.plan, resolved, warnings, parsed.earlier, parsed.names, parsed.public, parsed.accuracies)
 
 
-def told_of_runs(names: Sequence[str]) -> tuple[str, ...]:
+def told_of_runs(names: Sequence[str], refused: Sequence[str] = ()) -> tuple[str, ...]:
     """Of each run among what was named: what is counted where it took fewer steps than planned, and whether an audit
-    or its budget speaks against it."""
+    or its budget speaks against it. refused: those of which a VIOLATION is told where the plan is parsed."""
     if not names:
         return ()
     from dpplan.commands.shared import recorded_runs  # only such a call needs it
 
-    return (*recorded_runs.early_ends(names), *recorded_runs.doubted(names))
+    return (*recorded_runs.early_ends(names), *recorded_runs.doubted(names, refused))
 
 
 def or_own(deltas: Sequence[Any] | None, arguments: PlanArguments) -> Sequence[Any] | None:
