@@ -208,7 +208,7 @@ ROOMS = {
     ),
     "dpplan.report": (
         {"audits", "other_runs", "svg_charts", "page_templates"},
-        {"on_record", "recipe_comments"},
+        {"on_record", "recipe_comments", "checked_run"},
         {"page"},
         {"registry", "page_standing"},
         {"page_formats"},
@@ -223,6 +223,7 @@ ROOMS = {
             "json_error",
             "other_names",
             "overwriting",
+            "page_verdict",
             "recipe_data",
             "waiting",
         },

@@ -1,15 +1,19 @@
 """dpplan export: a plan as other libraries take it."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
 
-from dpplan.checks import did_you_mean
-from dpplan.commands.shared import output, plan_arguments
+from dpplan.checks import Problems, did_you_mean
+from dpplan.commands.shared import output, page_verdict, plan_arguments
 from dpplan.commands.shared.accountant_option import EXACT
 from dpplan.commands.shared.parameter_types import Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
+from dpplan.commands.shared.recorded_runs import is_record
 from dpplan.commands.shared.request import requested
+from dpplan.errors import PlanError
 from dpplan.plan import Plan
 from dpplan.render import export as render
 
@@ -35,15 +39,17 @@ makes of n and the batch: q = 1/⌈n/B⌉, and ⌈n/B⌉ steps in an epoch; of n
 is the cost alone, and says so (not_carried). dp-accounting is a DpEvent as JSON, class names and
 fields; jax-privacy the fields of BandMFExecutionPlanConfig. registry is YAML, a draft of an entry of the public
 registry of DP deployments (registry.opendp.org); what it asks for is stated with --state KEY=TEXT (dpplan report
---fields), and --delta goes with it alone.
+--fields), and --delta goes with it alone. Of a run it is what dpplan report RUN --format registry writes: where a claim
+of it does not stand, or an audit of its recipe found a violation, there is none, and the exit status is that of report.
 
 --json wraps the same text: what it is for, the plan it was made of, the text, and what it holds where that is JSON.
 
 What is written for the first three is read wherever a plan file or --spent is. What a library has no word for is
 refused, exit 3.
 
-Exit status: 0 done; 2 the call makes no sense as put; 3 the library has no word for this plan; 5 a file that is there
-cannot be read.
+Exit status: 0 done; 1 no entry: a claim of the run is refuted, or an audit found a violation; 2 the call makes no sense
+as put; 3 the library has no word for this plan, or a claim of the run is not certified; 5 a file that is there cannot
+be read.
 """
 
 
@@ -75,21 +81,48 @@ def command(arguments: PlanArguments, delta: Any, library: str | None, state: tu
         asked = _ASKED.get(library or "", "libraries ask for it later")
         problems += [f"--delta {only}: {asked}. Leave it out."] if delta is not None else []
     problems += [f"state={each} is not KEY=TEXT." for each in state if not all(each.partition("="))]
-    call = requested(arguments, (delta,) if library == "registry" else None, EXACT, *problems)
     if library == "registry":
-        text = _entry(call.plan, float(call.deltas[0].value), state)
-    else:
-        text = render.text(str(library), call.plan)
-    warnings = (*call.warnings, *render.warnings(str(library), call.plan))
+        _entry(arguments, delta, state, as_json, problems)
+        return
+    call = requested(arguments, None, EXACT, *problems)
+    text = render.text(str(library), call.plan)
+    _say(str(library), call.plan, text, (*call.warnings, *render.warnings(str(library), call.plan)), as_json)
+
+
+def _say(library: str, plan: Plan, text: str, warnings: tuple[str, ...], as_json: bool) -> None:
     if as_json:
-        output.as_json(render.document(str(library), call.plan, text, warnings))
+        output.as_json(render.document(library, plan, text, warnings))
         return
     click.echo(text, nl=False)
     output.warn(warnings)
 
 
-def _entry(plan: Plan, delta: float, state: tuple[str, ...]) -> str:
+def _entry(arguments: PlanArguments, delta: Any, state: tuple[str, ...], as_json: bool, problems: list[str]) -> None:
+    """The entry of a run or of what a command printed, as dpplan report has it; of all else, of the plan alone."""
     from dpplan import report
 
     stated = {key.strip().replace("-", "_"): text for key, _, text in (each.partition("=") for each in state)}
-    return report.as_yaml(report.checked_entry(report.of_plan(stated.get("name", "plan"), plan, stated, delta)))
+    if (record := _record(arguments)) is not None:
+        if delta is not None:
+            checked = Problems(PlanError)
+            checked.probability("delta", delta, closed_right=False, try_="Values below 1/n are meaningful.")
+            problems += checked.found
+        if problems:
+            raise PlanError(problems)
+        page = report.gather(record, stated, None if delta is None else float(delta))
+        told = tuple(page_verdict.warnings(page, record))
+        _say("registry", page.plan, page_verdict.registry_entry(page), told, as_json)
+        page_verdict.finish(page)
+        return
+    call = requested(arguments, (delta,), EXACT, *problems)
+    page = report.of_plan(stated.get("name", "plan"), call.plan, stated, float(call.deltas[0].value))
+    runs = (each for each in (*arguments.files, *arguments.spent) if "=" not in each and is_record(Path(each)))
+    page = replace(page, together=tuple(Path(each).name for each in runs))
+    _say("registry", call.plan, page_verdict.registry_entry(page), call.warnings, as_json)
+
+
+def _record(arguments: PlanArguments) -> Path | None:
+    """The run, or what a command printed, that is all this call names; None of every other plan."""
+    alone = len(arguments.files) == 1 and set(plan_arguments.typed_of_plan(but=())) <= {"files"}
+    record = Path(arguments.files[0]) if alone else None
+    return record if record is not None and is_record(record) else None

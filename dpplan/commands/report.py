@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dpplan.checks import Problems, show
-from dpplan.commands.shared import output, overwriting, plan_arguments, plan_files, waiting
+from dpplan.commands.shared import output, overwriting, page_verdict, plan_arguments, plan_files, waiting
 from dpplan.commands.shared.accountant_option import EXACT
 from dpplan.commands.shared.parameter_types import CHANCE, FileName, Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
 from dpplan.commands.shared.request import Request, requested
 from dpplan.durable_files import write_named
-from dpplan.errors import EXIT_EXCEEDED, EXIT_NOT_CERTIFIED, PlanError, ReportError, UsageError
+from dpplan.errors import PlanError, ReportError, UsageError
 from dpplan.plan import Settings, resolve_delta
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ def command(
     if isinstance(about, Request):
         output.warn(about.warnings)
     else:
-        _judged(page, about)
+        output.warn(page_verdict.warnings(page, about))
+        page_verdict.finish(page)
 
 
 def _call(delta: Any) -> str:
@@ -161,21 +162,6 @@ def _not_stated(page: "Page") -> Iterator[str]:
         f"{len(missing)} {are} not stated: {', '.join(missing[:MOST_NAMED])}{more}. Give them in the recipe's "
         "statement block, by --statement FILE or by --state KEY=TEXT; --fields lists them."
     )
-
-
-def _judged(page: "Page", source: Path) -> None:
-    """Ends with the exit status of dpplan verify where the claims of the file do not all stand, and with that of dpplan
-    audit where one found a violation, and says so."""
-    from dpplan.report import outcome
-    from dpplan.verify import Standing
-
-    output.warn([f"{source}: {page.over_budget}"] if page.over_budget else ())
-    if page.holds:
-        return
-    more = "" if page.standing in (None, Standing.STANDS) else f" dpplan verify {source} shows each."
-    output.warn([f"{source}: {outcome(page)}{more}"])
-    refuted = page.standing is Standing.REFUTED or page.violations
-    click.get_current_context().exit(EXIT_EXCEEDED if refuted else EXIT_NOT_CERTIFIED)
 
 
 def _form(form: str | None, file: Path | None) -> str:
@@ -272,9 +258,7 @@ def _written(page: "Page", form: str, private: bool) -> str:
     if form == "md":
         return report.markdown(page, private)
     if form == "registry":
-        if not page.holds:
-            return f"# No entry: {report.outcome(page)}\n"
-        return report.as_yaml(report.checked_entry(page))
+        return page_verdict.registry_entry(page)
     from dpplan.render import to_json
 
     return to_json.dumps(report.document(page, private), indent=2) + "\n"

@@ -186,11 +186,20 @@ def _parameters(page: Page) -> str:
 
 def _notes(page: Page) -> str:
     said = [f"Drafted by dpplan {page.version}."]
-    said += [] if page.ran else ["It is of a plan that has not run: nothing was released under it."]
+    said += [] if page.ran else [_not_of_a_run(page)]
     said += [page.over_budget] if page.over_budget else []
     said += [f"Silenced, {code}: {reason.rstrip('.')}." for code, reason in page.silenced.items()]
     said += [f"Utility and bias: {page.statement['bias']}"] if page.statement.has("bias") else []
     return " ".join(said)
+
+
+def _not_of_a_run(page: Page) -> str:
+    """What is known of runs where the page is of none; of a plan that stands nowhere but here, nothing is."""
+    if page.together:
+        return f"It is of a plan that counts these runs on record: {', '.join(page.together)}."
+    if page.recipe:
+        return "It is of a plan that has not run: nothing was released under it."
+    return "It is of a plan. No run of it is on record here."
 
 
 def _said(page: Page, key: str, *more: str) -> str:
