@@ -52,13 +52,17 @@ class Assumptions:
 def of_batches(mechanism: Mechanism, drawn: str, steps: int, unit: str) -> str:
     """Who is in which step, of a phase of so many: what is said of its scheme, or, where steps share noise and every
     record could be in every one, what is declared of a record in its place."""
-    if drawn != EVERYBODY or not isinstance(mechanism, _SHARED):
+    if drawn != EVERYBODY or not isinstance(mechanism, _SHARED) or not declares_steps(mechanism, steps):
         return drawn
     times, apart = mechanism.participations, mechanism.separation
-    if times >= steps and apart == 1:
-        return drawn
     far = f", at least {apart} apart" if times > 1 and apart > 1 else ""
     return f"each {unit} in at most {times} step{'s' * (times > 1)}{far}, {WHOEVER_ELSE}"
+
+
+def declares_steps(mechanism: object, steps: int) -> bool:
+    """Whether noise that steps share is for records that are in fewer than all of so many steps, or some apart. Where
+    the sampling says nothing of who is in which step, this is what whatever draws the batches has to keep."""
+    return isinstance(mechanism, _SHARED) and (mechanism.participations < steps or mechanism.separation > 1)
 
 
 def of_zeroed(releases: Iterable[tuple[Mechanism, bool]]) -> str:

@@ -76,7 +76,7 @@ ROOMS = {
         {"scheme", "loaders"},
         {"poisson", "fixed_size", "truncated_poisson", "cyclic_poisson", "shuffle", "balls_in_bins"},
     ),
-    "dpplan.lint": ({"finding", "prior_runs"}, {"context"}, {"rules"}),
+    "dpplan.lint": ({"finding", "prior_runs", "loader_draws"}, {"context"}, {"rules"}),
     # Accountants, after what they share. Of the exact one each engine is a room, and knows none of those that come
     # after; "" is the package itself, which asks them all.
     "dpplan.accounting": (

@@ -20,7 +20,7 @@ from dpplan.commands.shared.plan_arguments import ParsedPlan, PlanArguments
 from dpplan.commands.shared.request import parse, resolve, told_of_runs
 from dpplan.errors import EXIT_EXCEEDED, PlanError, UsageError
 from dpplan.lint.context import LOADERS
-from dpplan.lint.rules.batches import by_chance
+from dpplan.lint.loader_draws import by_chance, declares
 from dpplan.plan import Plan, Settings
 from dpplan.sampling import CHOICES, unknown_loader
 
@@ -173,13 +173,13 @@ def _drawn(arguments: PlanArguments, beside: "BesidePlan") -> "tuple[PlanArgumen
 
 
 def _by_poisson(plan: Plan) -> bool:
-    """Whether all is drawn so; of a search, what its trials draw."""
+    """Whether all is drawn so, or in every step; of a search, what its trials draw."""
     around = (each for phase in plan.phases for each in getattr(phase.mechanism, "inside", (phase,)))
-    return all(each.sampling.kind == "poisson" for each in around)
+    return all(each.sampling.kind == "poisson" and not declares(each) for each in around)
 
 
 def _may_be_drawn_otherwise(run: lint.LintContext) -> bool:
-    """Whether chance decides who is in a batch, and `dpplan train` is not what draws it."""
+    """Whether it matters who is in which batch, and `dpplan train` is not what draws it."""
     return run.recipe is None and run.plan is not None and any(True for _ in by_chance(run.plan))
 
 

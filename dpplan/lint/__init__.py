@@ -8,9 +8,11 @@ of them.
 
     context             what is known of a run
     prior_runs          the runs that lie in a folder
+    loader_draws        whether a loader draws as the figure assumes
     finding             what a rule says, and what that becomes in a report
     rules/parameters    rules on δ, ε, noise, examples, steps, batch
     rules/batches       rules on whether batches are drawn as the figure assumes
+    rules/shared_noise  the same where steps share noise
     rules/claims        rules on whether the figure is one for what is claimed
     rules/claim_standing what becomes of the claim
     rules/privacy_unit  rules on whether an example's part in the sum is what the figure takes it for

@@ -12,10 +12,11 @@ from types import MappingProxyType
 from typing import Literal, TypeGuard
 
 from dpplan import accounting, sampling
-from dpplan.accounting.bound import Bound
+from dpplan.accounting.bound import Bound, Guarantee
 from dpplan.adjacency import Adjacency
 from dpplan.checks import is_number, show
 from dpplan.errors import NotCertified, PlanError
+from dpplan.lint.loader_draws import by_chance, declares, drawn_by
 from dpplan.lint.prior_runs import PriorRun
 from dpplan.loader_run import carried_over
 from dpplan.mechanism import Gaussian
@@ -168,7 +169,8 @@ class LintContext:
     def epsilon(self) -> Bound | None:
         """What the plan spends, the least that is proven; None where there is no plan or no proof.
 
-        Of batches that are shuffled, without the lower end where the named loader has none.
+        Of batches that are shuffled, without the lower end where the named loader has none; so also where it is
+        declared of records how often and how far apart they are in steps, and the loader may keep more than that.
         """
         return None if self.plan is None else self._proven(self.plan)
 
@@ -197,10 +199,14 @@ class LintContext:
         return self._proven(plan)
 
     def _proven(self, plan: Plan) -> Bound | None:
-        bound = proven(plan, self.delta.value)
-        if bound is None or all(phase.sampling.kind != "shuffle" for phase in plan.phases):
+        bound, loader = proven(plan, self.delta.value), self.loop.loader
+        if bound is None:
+            return None
+        if loader and bound.upper is not None and any(map(declares, by_chance(plan))) and drawn_by(plan, loader):
+            return dataclasses.replace(bound, lower=None, guarantee=Guarantee.UPPER)
+        if all(phase.sampling.kind != "shuffle" for phase in plan.phases):
             return bound
-        return carried_over(bound, self.settings, self.loop.loader)
+        return carried_over(bound, self.settings, loader)
 
     def where(self, name: str) -> str:
         """Where this quantity was given: the option of a plan, the key of a recipe or a plan file."""

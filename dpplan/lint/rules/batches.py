@@ -5,7 +5,7 @@ The docstring of a rule is its long explanation, shown by `dpplan check --explai
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from dpplan import sampling
@@ -15,22 +15,17 @@ from dpplan.checks import show
 from dpplan.errors import NotApplicable, PlanError
 from dpplan.lint.context import LOADERS, LintContext, plan_of, proven
 from dpplan.lint.finding import Remark, Severity, at_least, at_most
+from dpplan.lint.loader_draws import DRAWS, by_chance, changed, drawn_by, drawn_otherwise, rests_on_steps
+from dpplan.lint.rules import shared_noise
 from dpplan.loader_run import OPACUS, carried_over, opacus_steps, settings_of_run, upper_end_holds
 from dpplan.mechanism import BestOfTrials, Gaussian
 from dpplan.mechanism.correlated import Correlated
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.quantities import MEANINGLESS_EPSILON, quantity
 from dpplan.quick_dataclass import dataclass
-from dpplan.sampling import SCHEMES, BallsInBins, CyclicPoisson, FixedSize, Poisson, Shuffle
+from dpplan.sampling import BallsInBins, CyclicPoisson, FixedSize, Poisson, Shuffle
 from dpplan.sampling.loaders import FROM_ABOVE, Part
 
-# How each loader draws; one without a theorem, by nothing that a plan can name.
-_DRAWS: Mapping[str, type | None] = {
-    "poisson": Poisson,
-    "shuffle": Shuffle,
-    "fixed": FixedSize,
-    **{each.name: SCHEMES.get(each.scheme or "") for each in sampling.LOADERS.values()},
-}
 _QUICK = (Shuffle, FixedSize)  # whose figures take well below a second
 MOST_TOLD = 3  # phases of which each is told by itself
 _TOGETHER = "All steps together would make it "
@@ -55,13 +50,27 @@ def loader_differs(run: LintContext) -> Iterator[Remark]:
     last part of a batch begins its next epoch sooner than one that keeps it, and so many steps may be those of one
     epoch more.
 
-    With full batches nothing is drawn, and every loader is right.
+    Where steps share noise (tree, toeplitz, matrix, blt), a figure is for examples that are in so many steps at most
+    and so far apart, as is declared or as one fixed order has it. What draws anew keeps none of that: the last step of
+    one epoch can be followed by the first of the next. A fixed order (`--loader sequential`) does, under zero-out and
+    replace-one, where epochs are long enough; a new order for each epoch keeps a separation of 1. Under add-remove no
+    loader does that cuts batches from a list, since removing an example moves all others: there an example's steps have
+    to be its own, whoever else is in the data.
+
+    With everybody in every batch nothing is drawn, and every loader is right.
     """
     plan, loader = run.plan, run.loop.loader
     if plan is None or not loader:
         return
-    if drawn_by(plan, loader):
+    otherwise = list(drawn_otherwise(plan, loader))
+    if not otherwise:
         yield from _epochs_begin_sooner(run, plan)
+        yield from shared_noise.conditions(run, plan)
+        return
+    shared = [phase for phase in otherwise if rests_on_steps(phase)]
+    if shared:
+        yield shared_noise.refused(run, plan, shared)
+    if len(shared) == len(otherwise):
         return
     reason = (
         f"the figure is for {plan.assumptions.sampling}, and the loader {LOADERS[loader]}. No theorem carries the "
@@ -94,7 +103,7 @@ def _full_batches_of_epoch(examples: int, batch: float) -> int:
 
 def _own_figure(run: LintContext, plan: Plan) -> str:
     """What is proven of what this loader draws, and the command that says so, as the end of a sentence."""
-    drawn, holds = _DRAWS[run.loop.loader], _holds(run.loop.loader)
+    drawn, holds = DRAWS[run.loop.loader], _holds(run.loop.loader)
     larger = ", and its own ε can be many times larger"
     if drawn is Poisson or (drawn is not None and drawn is not Shuffle and not drawn_by(plan, "poisson")):
         larger = ", and its own ε is another"
@@ -149,7 +158,7 @@ def _as_assumed(plan: Plan) -> str:
 
 def _alternatives(run: LintContext, plan: Plan) -> Iterator[str]:
     """What else may be claimed or drawn, with what it costs where that is soon computed."""
-    drawn = _DRAWS[run.loop.loader]
+    drawn = DRAWS[run.loop.loader]
     if drawn is None:
         nearest = sampling.LOADERS[run.loop.loader].nearest
         if any(phase.sampling.kind != nearest for phase in by_chance(plan)):
@@ -179,7 +188,7 @@ def _alternatives(run: LintContext, plan: Plan) -> Iterator[str]:
 
 def _as_drawn(run: LintContext, plan: Plan) -> Settings | None:
     """The settings of the run as its loader draws; None where options do not describe it, or not what is drawn."""
-    drawn, said = _DRAWS[run.loop.loader], run.settings
+    drawn, said = DRAWS[run.loop.loader], run.settings
     if drawn is None or len(plan.phases) > 1 or not isinstance(plan.only_phase.mechanism, Gaussian):
         return None
     said = said.with_(noise_multiplier=plan.only_phase.mechanism.noise_multiplier)
@@ -207,7 +216,7 @@ def run_of_loader(run: LintContext, plan: Plan) -> Plan | None:
         return None
     if not drawn_by(plan, loader):
         asked = _as_drawn(run, plan)
-        quick = _DRAWS[loader] in (*_QUICK, Poisson) and plan.steps <= _FEW_STEPS
+        quick = DRAWS[loader] in (*_QUICK, Poisson) and plan.steps <= _FEW_STEPS
         return asked.plan() if quick and asked is not None and asked.adjacency == plan.adjacency else None
     said = run.settings if run.settings.steps is None else run.settings.with_(epochs=None)
     if not _describes(said, plan):
@@ -240,40 +249,21 @@ def _command(run: LintContext, said: Settings, name: str = "epsilon") -> str:
 
 def _full_batches(plan: Plan, delta: float) -> Iterator[str]:
     """What so many of them cost, where that is a promise at all."""
-    phases = tuple(changed(phase, _in_every_step) for phase in plan.phases)
+    try:
+        phases = tuple(changed(phase, _in_every_step) for phase in plan.phases)
+    except PlanError:  # of more steps than a record is counted in
+        return
     bound = proven(dataclasses.replace(plan, phases=phases, derivation=()), delta)
     if bound is not None and bound.value <= MEANINGLESS_EPSILON:
         yield f"Or use full batches (at this noise, as many steps of those cost ε ≤ {at_most(bound.value)})."
 
 
 def _in_every_step(phase: Phase) -> Phase:
-    """The phase with full batches. Where steps share noise, its sampling said how often a record takes part."""
+    """The phase with full batches. Where steps share noise, something else said how often a record takes part."""
     mechanism = phase.mechanism
-    if phase.sampling != Poisson(1.0) and isinstance(mechanism, Correlated):
+    if isinstance(mechanism, Correlated):
         mechanism = dataclasses.replace(mechanism, participations=phase.steps, separation=1)
     return dataclasses.replace(phase, mechanism=mechanism, sampling=Poisson(1.0))
-
-
-def changed(phase: Phase, change: Callable[[Phase], Phase]) -> Phase:
-    """The phase so changed; of a search, those of its trials."""
-    search = phase.mechanism
-    if not isinstance(search, BestOfTrials):
-        return change(phase)
-    first, *others = (tuple(map(change, kind)) for kind in search.kinds)
-    return dataclasses.replace(phase, mechanism=dataclasses.replace(search, phases=first, others=tuple(others)))
-
-
-def by_chance(plan: Plan) -> Iterator[Phase]:
-    """The phases of which chance decides who is in a batch; of a search, those of its trials."""
-    for phase in plan.phases:
-        search = phase.mechanism
-        inside = search.inside if isinstance(search, BestOfTrials) else (phase,)
-        yield from (each for each in inside if each.sampling != Poisson(1.0))
-
-
-def drawn_by(plan: Plan, loader: str) -> bool:
-    """Whether every phase of which chance decides is drawn as this loader draws."""
-    return all(type(phase.sampling) is _DRAWS[loader] for phase in by_chance(plan))
 
 
 def epochs_end_in_part_batches(run: LintContext) -> Iterator[Remark]:

@@ -16,7 +16,8 @@ from dpplan.checks import show
 from dpplan.errors import NotCertified
 from dpplan.lint.context import LintContext
 from dpplan.lint.finding import DIGITS, Remark, Severity, at_least, at_most
-from dpplan.lint.rules.batches import by_chance, drawn_by, run_of_loader
+from dpplan.lint.loader_draws import by_chance, drawn_by
+from dpplan.lint.rules.batches import run_of_loader
 from dpplan.lint.rules.claim_standing import AS_PUT, of_loader, under, where_claim_stands
 from dpplan.loader_run import settings_of_run
 from dpplan.plan import Plan

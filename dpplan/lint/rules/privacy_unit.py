@@ -12,7 +12,7 @@ from dpplan.adjacency import REPLACE_ONE
 from dpplan.errors import NotApplicable, NotCertified, PlanError
 from dpplan.lint.context import LintContext, proven
 from dpplan.lint.finding import Remark, Severity, at_most
-from dpplan.lint.rules.batches import changed, drawn_by
+from dpplan.lint.loader_draws import by_chance, changed
 from dpplan.mechanism import Gaussian
 from dpplan.mechanism.correlated import Correlated
 from dpplan.plan import Phase, Plan
@@ -155,7 +155,7 @@ def _several_owners(run: LintContext, plan: Plan) -> Iterator[Remark]:
             f"Claim users, every owner of an example counted ({told}), or say that one example is protected, and not "
             "the people in it, and silence this."
         )
-        if not drawn_by(plan, "poisson") or plan.adjacency == REPLACE_ONE:
+        if any(type(each.sampling) is not Poisson for each in by_chance(plan)) or plan.adjacency == REPLACE_ONE:
             fix += " Users with so many have a figure of their own under Poisson sampling, with add-remove or zero-out."
         yield Remark(Severity.WARNING, "--owners", reason, fix)
 

@@ -7,13 +7,15 @@ import pytest
 from lint_runs import SETTINGS, figure, found, looping, of_options, of_plan, only, searching, tied
 
 from dpplan import accounting, lint, sampling
-from dpplan.adjacency import ZERO_OUT
+from dpplan.adjacency import ADD_REMOVE, REPLACE_ONE, ZERO_OUT, Adjacency
 from dpplan.lint import Severity
+from dpplan.lint.context import LOADERS
 from dpplan.lint.finding import Remark
 from dpplan.lint.rules import batches, parameters
-from dpplan.mechanism import Gaussian
+from dpplan.mechanism import Gaussian, TreeAggregation
 from dpplan.plan import Phase, Plan, Settings
 from dpplan.sampling import CyclicPoisson, Poisson, Shuffle
+from dpplan.verdict import Standing
 
 DELTA = 1e-6
 UNEVEN = {"noise_multiplier": 0.9, "examples": 5_000, "batch_size": 384, "epochs": 3}  # 13.02 batches an epoch
@@ -64,6 +66,70 @@ def test_full_batches_of_noise_that_steps_share_are_of_a_record_in_every_step() 
     whole = accounting.epsilon(Plan((tied(30, Poisson(1.0)),), adjacency=ZERO_OUT), DELTA).upper
     assert whole is not None
     assert whole <= figure("cost ε ≤", offered) <= 1.001 * whole
+
+
+def declared(separation: int, adjacency: Adjacency, loader: str, **noise: int) -> lint.LintContext:
+    """100 steps of a tree, an example in at most 4 of them."""
+    phase = Phase(TreeAggregation(6.0, **{"participations": 4, **noise}, separation=separation), Poisson(1.0), 100)
+    return dataclasses.replace(looping(loader=loader), plan=Plan((phase,), adjacency=adjacency, examples=60_000))
+
+
+@pytest.mark.parametrize("loader", sorted(LOADERS))
+@pytest.mark.parametrize("adjacency", [ADD_REMOVE, ZERO_OUT, REPLACE_ONE], ids=lambda each: each.name)
+def test_no_loader_that_draws_anew_keeps_the_steps_of_noise_that_steps_share(loader: str, adjacency: Adjacency) -> None:
+    """An example that is in the last step of an epoch can be in the first of the next: that costs 8.41 and not 6.29."""
+    kept = loader == "sequential" and adjacency != ADD_REMOVE
+    run = dataclasses.replace(declared(10, adjacency, loader), claim=lint.StatedClaim(epsilon=1_000.0))
+    finding = only(run, "DP008")
+    assert finding.severity is (Severity.WARNING if kept else Severity.ERROR)
+    assert "each example in at most 4 steps, at least 10 apart" in finding.message
+    assert ("where an epoch has 25 steps or more" in finding.message) is kept
+    assert ("--loader sequential" in finding.fix) is not kept
+    standing = lint.claim_standing(run, lint.check(run))
+    assert standing is not None and (standing.standing is Standing.STANDS) is kept
+
+
+def test_a_new_order_for_each_epoch_is_told_what_it_costs_and_keeps_a_separation_of_one() -> None:
+    phase = Phase(TreeAggregation(6.0, participations=4, separation=1), Poisson(1.0), 100)
+    upper = accounting.epsilon(Plan((phase,), adjacency=ZERO_OUT), DELTA).upper
+    offered = only(declared(10, ZERO_OUT, "torch-shuffle"), "DP008").fix
+    assert upper is not None and upper <= figure("keeps: ε ≤", offered) <= 1.001 * upper
+    for loader in ("torch-shuffle", "drop-last", "hf-trainer", "shuffle", "sequential"):
+        assert only(declared(1, ZERO_OUT, loader), "DP008").severity is Severity.WARNING
+        assert only(declared(1, ADD_REMOVE, loader), "DP008").severity is Severity.ERROR
+    for loader in ("poisson", "opacus", "fixed", "webdataset", "distributed", "jax-privacy"):
+        assert only(declared(1, ZERO_OUT, loader), "DP008").severity is Severity.ERROR
+
+
+def test_what_a_loader_may_keep_with_room_to_spare_has_no_lower_end() -> None:
+    kept, put = declared(10, ZERO_OUT, "sequential").epsilon, declared(10, ZERO_OUT, "torch-shuffle").epsilon
+    assert kept is not None and put is not None
+    assert (kept.lower, kept.upper) == (None, put.upper) and put.lower is not None
+
+
+def test_noise_of_one_fixed_order_is_not_for_a_new_order_each_epoch() -> None:
+    phase = Phase(TreeAggregation(6.0), Shuffle(25, "once"), 100)
+    run = dataclasses.replace(looping(loader="torch-shuffle"), plan=Plan((phase,), adjacency=ZERO_OUT))
+    assert "the last step of one and in the first of the next" in only(run, "DP008").message
+    assert found(dataclasses.replace(run, loop=lint.Loop(loader="sequential")), "DP008") == []
+
+
+def test_noise_that_steps_share_is_right_with_any_loader_where_everybody_is_in_every_step() -> None:
+    assert found(declared(1, ADD_REMOVE, "torch-shuffle", participations=100), "DP008") == []
+
+
+def test_of_a_plan_of_both_the_phase_that_is_drawn_otherwise_is_told() -> None:
+    pattern, drawn = declared(10, ADD_REMOVE, "poisson").plan, Phase(Gaussian(5.0), Poisson(0.01), 10)
+    assert pattern is not None
+    both = dataclasses.replace(pattern, phases=(*pattern.phases, drawn))
+    run = dataclasses.replace(looping(loader="poisson"), plan=both)
+    assert "at most 4 steps" in only(run, "DP008").message
+    assert len(found(dataclasses.replace(run, loop=lint.Loop(loader="torch-shuffle")), "DP008")) == 2
+
+
+def test_full_batches_of_more_steps_than_a_record_is_counted_in_are_not_offered() -> None:
+    phase = dataclasses.replace(tied(1, CyclicPoisson(0.01, 10, "place")), steps=20_000)
+    assert "full batches" not in only(of_plan(phase, loader="shuffle"), "DP008").fix
 
 
 def test_a_loader_that_costs_less_than_the_figure_is_told_so() -> None:
