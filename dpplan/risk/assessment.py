@@ -217,6 +217,17 @@ def _posterior(rate: Figure, prior: float, fpr: float) -> Figure:
 def smallest_mu(source: Source, delta: float) -> float | None:
     """A μ, near the least one, with δ(x) <= δ_μ(x) + `delta` for all real x and both directions. None if none is found.
 
+    One that is stated with no more than `delta` is such a μ as it is, and returned where none that is less is found.
+    """
+    found = _mu_that_fits(source, delta)
+    if source.mu is None or source.mu[1] > delta:
+        return found
+    return source.mu[0] if found is None else min(found, source.mu[0])
+
+
+def _mu_that_fits(source: Source, delta: float) -> float | None:
+    """By what is known of δ at places, and between them.
+
     Between two places both sides are convex in a = e^x: δ lies below its chord, δ_μ above its tangents. What floats are
     off is relative to each, so that a δ₀ far below 1e-13 still gets a μ near the least. Beyond the last place
     δ is below `delta`. It is enough to look at x >= 0: the other half follows with δ₀(-x) = 1 - e^(-x)·(1 - δ₁(x)).

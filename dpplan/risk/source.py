@@ -32,13 +32,13 @@ SMALL = 1e-15  # relative: a few roundings of numbers near 1
 
 @dataclass(frozen=True)
 class Source:
-    """below_above: (direction, ε >= 0, enough) -> lower <= δ <= upper at each ε; enough: the width that will do.
-    name: what it is, in words. corners: the ε at which a stated profile has its kinks, where a search would miss the
-    best by a little. assumes: what it rests on. alike: whether both directions have one profile. bracketed: whether the
-    two ends are of different laws, which lie apart however well both are known. known: an (ε, δ) that another proof has
-    of the same; where a figure by it alone is less, that is the one. other: such proofs of δ at any ε >= 0, where there
-    are some, which `assess` holds beside what is not known closely. level: (x, δ): from this x on δ is this very
-    number, which `deltas` has with its roundings.
+    """below_above: (direction, ε >= 0, enough) -> lower <= δ <= upper at each ε; enough: the width that will do. name:
+    what it is, in words. corners: the ε at which a stated profile has its kinks, where a search would miss the best by
+    a little. assumes: what it rests on. mu: a (μ, δ₀) that is stated, δ(x) <= δ_μ(x) + δ₀ at every x. alike: whether
+    both directions have one profile. bracketed: whether the two ends are of different laws, which lie apart however
+    well both are known. known: an (ε, δ) that another proof has of the same; where a figure by it alone is less, that
+    is the one. other: such proofs of δ at any ε >= 0, where there are some, which `assess` holds beside what is not
+    known closely. level: (x, δ): from this x on δ is this very number, which `deltas` has with its roundings.
 
     guarantee: CERTIFIED for the profile of a plan, UPPER for that of one with a search, and for what somebody states:
     what is true may be less.
@@ -49,6 +49,7 @@ class Source:
     name: str
     assumes: str
     corners: tuple[float, ...] = ()
+    mu: Ends | None = None
     alike: bool = False
     bracketed: bool = False
     known: Ends | None = None
@@ -224,7 +225,7 @@ def source_of_gdp(mu: float, left_out: float = 0.0) -> Source:
         assumes = "δ(ε) ≤ δ_μ(ε) + δ₀ at every ε, for the neighbours and the unit it names"
     else:
         name, assumes = f"μ = {show(mu)} and nothing else", "the run is μ-GDP for the neighbours and the unit it names"
-    return Source(_from_above(above), Guarantee.UPPER, name, assumes, alike=True)
+    return Source(_from_above(above), Guarantee.UPPER, name, assumes, mu=(mu, left_out), alike=True)
 
 
 def _from_above(above: Callable[[float], float]) -> Callable[[int, Array, Width], ManyEnds]:

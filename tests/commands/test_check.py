@@ -611,6 +611,22 @@ def test_a_figure_that_is_not_of_what_runs_says_so_in_its_line(
     assert "not of what runs" not in capsys.readouterr().out
 
 
+def test_steps_that_are_declared_are_held_against_the_loader(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, asked = tmp_path / "tree.yaml", ("--delta", "1e-6", "--claimed-eps", "6.3")
+    mechanism = "{kind: tree, noise_multiplier: 6, participations: 4, separation: 10}"
+    file.write_text(f"adjacency: add-remove\nphases:\n  - {{name: tree, steps: 100, mechanism: {mechanism}}}\n")
+    for loader in ("torch-shuffle", "opacus", "drop-last", "sequential", "poisson"):
+        assert program.run(["check", str(file), *asked, "--loader", loader]) == 1
+        said = " ".join(capsys.readouterr().out.split())
+        assert "error DP008 --loader" in said
+        assert f"not proven: nothing is proven of what {loader} runs" in said
+        assert "stands" not in said
+    assert program.run(["check", str(file), *asked]) == 0
+    assert "--loader NAME tells if" in capsys.readouterr().out
+
+
 def test_where_no_loader_is_named_its_option_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
     for words, told in (
         (TWO_EPOCHS, 1),

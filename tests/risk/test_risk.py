@@ -207,8 +207,23 @@ def test_accuracy_and_posterior_of_one_step_by_integration():
 
 @pytest.mark.parametrize("mu", [0.1, 1.0, 3.0])
 def test_the_smallest_mu_of_a_gaussian_is_its_own(mu):
-    found = risk.assess(risk.source_of_gdp(mu), risk.AttackQuestion(mu_delta=1e-6)).mu
+    found = risk.assess(unstated(mu), risk.AttackQuestion(mu_delta=1e-6)).mu
     assert mu * (1.0 - 1e-4) <= found <= mu * (1.0 + 1e-3)
+
+
+@pytest.mark.parametrize("mu", [0.1, 0.583925, 3.0])
+@pytest.mark.parametrize("left_out", [0.0, 1e-5, 0.1])
+def test_a_mu_that_is_stated_is_found_at_its_own_delta_and_not_below(mu, left_out):
+    source = risk.source_of_gdp(mu, left_out)
+    assert smallest_mu(source, left_out) == mu
+    assert smallest_mu(source, 0.2) <= mu
+    if left_out:
+        assert smallest_mu(source, math.nextafter(left_out, 0.0)) is None
+
+
+def unstated(mu):
+    """The profile of a Gaussian, as if nobody had said whose it is."""
+    return replace(risk.source_of_gdp(mu), mu=None)
 
 
 @pytest.mark.parametrize(("epsilon", "delta"), [(3.0, 1e-6), (0.1, 1e-9), (40.0, 1e-3)])
@@ -229,14 +244,14 @@ def test_a_stated_delta_can_be_left_out_and_not_a_part_of_it(epsilon, delta):
 def test_a_tiny_delta_makes_no_mu_much_larger(mu, spare):
     """What numbers may be off is relative to them: an absolute allowance above δ₀ asked for up to 2000 times as much.
     The least differs from μ by 2.6 δ₀ at most: at ε = 0, or μ²/2, δ grows with μ as the normal density does."""
-    found = smallest_mu(risk.source_of_gdp(mu), spare)
+    found = smallest_mu(unstated(mu), spare)
     assert mu * (1.0 - 1e-9) - 2.6 * spare <= found <= mu * 1.011
 
 
 def test_rounding_never_makes_a_mu_too_small():
     """At a δ₀ as small as roundings are, the μ that is found still dominates the profile, in 60 digits."""
     for mu, spare in ((1e-6, 1e-15), (0.3, 1e-16), (3.0, 1e-17)):
-        found = smallest_mu(risk.source_of_gdp(mu), spare)
+        found = smallest_mu(unstated(mu), spare)
         with mpmath.workdps(60):
             for k in range(40):
                 x = mpmath.mpf(k) * mu * (mu + 8) / 30
