@@ -12,7 +12,7 @@ from dpplan.accounting.bound import Bound
 from dpplan.plan import Delta, Plan, Setting
 from dpplan.plan_json import plan_to_json
 from dpplan.render import proof as proofs
-from dpplan.visible_text import visible
+from dpplan.visible_text import visible_json
 
 if TYPE_CHECKING:
     from dpplan.accounting.exact.prove import Proof
@@ -127,7 +127,7 @@ def dumps(content: Any, indent: int | None = None, ascii_only: bool = False) -> 
     """Strict JSON: numbers that are not finite become null. What cannot be seen in a text is escaped as JSON has it."""
     import json  # text output does without it
 
-    return visible(json.dumps(_finite(content), indent=indent, ensure_ascii=ascii_only, allow_nan=False))
+    return visible_json(json.dumps(_finite(content), indent=indent, ensure_ascii=ascii_only, allow_nan=False))
 
 
 def _shared(plan: Plan, name: str) -> Setting:

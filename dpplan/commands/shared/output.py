@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +15,7 @@ from dpplan.accounting.bound import Bound
 from dpplan.commands.shared import json_error
 from dpplan.render.bound_text import headline
 from dpplan.render.plain_words import aligned, can_write, in_words
-from dpplan.render.table import COLOURS, Meaning, Table, fitted, folded, notes, plain, rich, wrapped
+from dpplan.render.table import COLOURS, Meaning, Table, TableCell, fitted, folded, notes, plain, rich, wrapped
 from dpplan.visible_text import visible
 
 if TYPE_CHECKING:
@@ -22,7 +23,16 @@ if TYPE_CHECKING:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 explain_option = click.option("--explain", is_flag=True, help="Say how each figure came about.")
-_COLOUR = re.compile("(\x1b\\[(?:[01]|[39][0-7])m)")  # as click writes one, and its end
+# `paint` begins and ends a colour by marks that no text of a user's can hold, as nobody can guess the word before them;
+# when all else was made visible, only the last character is kept, a control that nothing else then has any more.
+_WORD = f"\x00{os.urandom(8).hex()}"
+_END, _BEGIN = (
+    "\x01",
+    MappingProxyType({colour: chr(2 + at) for at, colour in enumerate(filter(None, COLOURS.values()))}),
+)
+_COLOUR_OF = MappingProxyType({mark: colour for colour, mark in _BEGIN.items()})
+_PAINTED = re.compile(f"{_WORD}([{_END}{''.join(_COLOUR_OF)}])")
+_MARK = re.compile(f"[{_END}{''.join(_COLOUR_OF)}]")
 PATIENCE = 1.0  # seconds of waiting that need no explanation
 
 
@@ -31,9 +41,10 @@ def is_terminal() -> bool:
 
 
 def paint(text: str, meaning: Meaning) -> str:
-    """The text in the colour of its meaning, where there is colour (see https://no-color.org)."""
+    """The text in the colour of its meaning, where there is colour (see https://no-color.org). `say` and `as_shown`
+    make colours of it: a code that a text brings along is none of ours, and is shown."""
     colour = COLOURS[meaning]
-    return click.style(text, fg=colour) if colour and _is_painted() else text
+    return f"{_WORD}{_BEGIN[colour]}{text}{_WORD}{_END}" if colour and _is_painted() else text
 
 
 def _is_painted() -> bool:
@@ -52,18 +63,46 @@ def say(lines: Iterable[str]) -> None:
 
 
 def as_shown(lines: Iterable[str]) -> Iterator[str]:
-    """Lines in what the stream can write, folded where they are wider than the terminal."""
+    """Lines in what the stream can write, folded where they are wider than the terminal, and in their colours."""
     limit, encoding = columns(), getattr(sys.stdout, "encoding", None)
     for line in lines:
-        written = aligned(_seen(line), encoding)
-        yield from fitted(written, limit) if limit and len(click.unstyle(written)) > limit else (written,)
+        marked = aligned(_seen(line), encoding)
+        bare = _MARK.sub("", marked)
+        parts = list(fitted(bare, limit)) if limit and len(bare) > limit else [bare]
+        yield from parts if bare == marked else _in_colour(parts, list(_colours(marked)))
 
 
 def _seen(line: str) -> str:
-    """The line with what cannot be seen written out, but for the colours that `paint` gives on a terminal."""
-    if not is_terminal():
-        return visible(line)
-    return "".join(part if number % 2 else visible(part) for number, part in enumerate(_COLOUR.split(line)))
+    """The line with what cannot be seen written out, but for the marks of `paint`."""
+    return "".join(part if number % 2 else visible(part) for number, part in enumerate(_PAINTED.split(line)))
+
+
+def _colours(marked: str) -> Iterator[str]:
+    """The colour of each character but spaces, "" for none."""
+    colour = ""
+    for each in marked:
+        if _MARK.match(each):
+            colour = _COLOUR_OF.get(each, "")
+        elif not each.isspace():
+            yield colour
+
+
+def _in_colour(parts: Iterable[str], colours: Sequence[str]) -> Iterator[str]:
+    """The parts that a line was folded into, which has these colours: spaces come and go, and nothing else does."""
+    at = 0
+    for part in parts:
+        written, spaces, colour = "", "", ""
+        for each in part:
+            if each.isspace():
+                spaces += each
+                continue
+            wanted, at = colours[at], at + 1
+            if wanted != colour:
+                end = click.style("", reset=True) if colour else ""
+                written, spaces = written + end + spaces, ""
+                written += click.style("", fg=wanted, reset=False) if wanted else ""
+            written, spaces, colour = f"{written}{spaces}{each}", "", wanted
+        yield written + (click.style("", reset=True) if colour else "") + spaces
 
 
 def show(table: Table) -> None:
@@ -92,13 +131,17 @@ def _say_stacked(table: Table, rule: str) -> None:
         click.echo(click.style(part, bold=True) if _is_painted() else part)
     click.echo(rule)
     for row, line in zip(table.rows, lines, strict=True):
-        text = "\n".join(as_shown([line]))
-        for cell in row:
-            if cell.text and cell.meaning:
-                before, found, after = text.rpartition(cell.text)
-                text = f"{before}{paint(found, cell.meaning)}{after}"
-        click.echo(text)
+        say([_row_painted(line, row)])
     say(notes(table))
+
+
+def _row_painted(line: str, row: Sequence[TableCell]) -> str:
+    """The line of a row with its cells in their colours; they stand in it one after the other."""
+    painted, rest = "", line
+    for cell in (each for each in row if each.text):
+        before, found, rest = rest.partition(cell.text)
+        painted += before + paint(found, cell.meaning)
+    return painted + rest
 
 
 def _spelt(table: Table) -> Table:

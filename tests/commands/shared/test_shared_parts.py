@@ -40,13 +40,31 @@ def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("TERM", "xterm")
     assert output.paint("1", "bad") == "1"
     monkeypatch.setattr("sys.stdout", Terminal())
-    assert output.paint("1", "bad") == "\x1b[31m1\x1b[0m"
+    assert list(output.as_shown([output.paint("1", "bad")])) == ["\x1b[31m1\x1b[0m"]
     assert output.paint("1", "") == "1"
     monkeypatch.setenv("NO_COLOR", "1")
     assert output.paint("1", "bad") == "1"
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "dumb")
     assert output.paint("1", "bad") == "1"
+
+
+def test_a_colour_goes_on_where_a_line_is_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a line, and of the cells of a table that is too wide for the screen, also where several say the same."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in (("TERM", "xterm"), ("COLUMNS", "12")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("click.utils.should_strip_ansi", lambda *_: False)
+    monkeypatch.setattr("sys.stdout", screen := Terminal())
+    green, red, end = "\x1b[32m", "\x1b[31m", "\x1b[0m"
+    output.say([f"so {output.paint('one two three', 'certified')} four"])
+    folded = [f"so {green}one two{end}", f"  {green}three{end} four"]
+    assert screen.getvalue().splitlines() == folded
+    monkeypatch.setattr("sys.stdout", screen := Terminal())
+    cells = (TableCell("bad", "bad"), TableCell(""), TableCell("bad at all times", "bad"), TableCell("bad"))
+    output._say_stacked(Table((Column(""),) * 4, (cells,)), "")
+    shown = [line.strip() for line in screen.getvalue().splitlines()[2:]]
+    assert shown == [f"{red}bad{end}", f"{red}bad at all{end}", f"{red}times{end}", "bad"]
 
 
 def test_a_table_is_plain_text_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
