@@ -303,22 +303,21 @@ def _clashes(told: dict[str, Any], whole: bool) -> list[str]:
     named = [name for name, key in (("--against", "against"), ("--eps", "epsilon")) if told[key] is not None]
     recipe = named == ["--against"]
     said = [*named, *([] if recipe and whole else plan_arguments.as_one(but=("--n",) if recipe else ()))]
-    if not named or len(said) < 2:
-        return []
-    given = f"{', '.join(said[:-1])} and {said[-1]}"
-    return [f"{given} are given, each of which says what is claimed. Leave all but one out."]
+    return plan_arguments.one_of(said, "what is claimed") if named else []
 
 
 def _plan(
     arguments: PlanArguments, delta: Any, told: dict[str, Any], problems: list[str]
 ) -> tuple[Any, float, list[str]]:
-    """The plan that is claimed, if any, the δ, and warnings. Raises PlanError with all that is wrong."""
-    if told["against"] is None and _described(arguments):
+    """The plan that is claimed, if any, the δ, and warnings. Raises PlanError with all that is wrong; what a plan lacks
+    that stands beside a stated ε is not, as one of the two has to go."""
+    described = told["against"] is None and bool(_described(arguments))
+    if described and told["epsilon"] is None:
         call = requested(arguments, (delta,), AccountantChoice("exact", {}), *problems)
         return call.plan, call.deltas[0].value, list(call.warnings)
     checked = Problems()
     checked.found += problems
-    if told["against"] is None:
+    if told["against"] is None and not described:
         need = "delta is missing: a lower bound on ε means nothing without one. Give --delta."
         checked.require(delta is not None, need)
     if delta is not None:

@@ -1,5 +1,6 @@
 """dpplan report: a page to publish and to sign."""
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_NAMED = 5  # fields that are not stated
 FORMATS = ("html", "md", "json", "registry")
+FORM_ON_SCREEN = "md"
 BY_ENDING = {
     ".html": "html",
     ".htm": "html",
@@ -112,7 +114,7 @@ def command(
     with waiting.status("accounting") as told:
         page = _page(about, stated, None if delta is None else float(delta), settings.examples, told)
         if source is None:
-            page = replace(page, call=_call(delta))
+            page = replace(page, call=_call(form))
         if audit is not None:
             page = _with_audits(page, audit)
         text = _written(page, form, private)
@@ -129,24 +131,31 @@ def command(
         page_verdict.finish(page)
 
 
-def _call(delta: Any) -> str:
-    """The options that say what the page is about, as they were typed."""
-    typed = plan_arguments.typed_of_plan(but=()) | ({} if delta is None else {"--delta": show(delta)})
-    return " ".join(f"{option} {value}" for option, value in typed.items())
+def _call(form: str) -> str:
+    """The options that this page comes from, as they are typed into a shell, but for where it is written; and its
+    format, which the name of the file may have said."""
+    context = click.get_current_context()
+    typed = [part for pair in plan_arguments.typed_of_plan(but=()).items() for part in pair]
+    given = context.params
+    typed += [] if given["delta"] is None else ["--delta", show(given["delta"])]
+    typed += [] if given["statement"] is None else ["--statement", str(given["statement"])]
+    typed += [part for each in given["state"] for part in ("--state", each)]
+    typed += [] if given["audit"] is None else ["--audit", str(given["audit"])]
+    typed += ["--private"] if given["private"] else []
+    typed += ["--format", form] if given["form"] is not None or form != FORM_ON_SCREEN else []
+    return shlex.join(typed)
 
 
 def _one_of_two(source: Path | None, examples: Any) -> None:
     """Raises PlanError where neither a file nor options say what the page is about, or both do."""
-    typed = [option for option in plan_arguments.typed_of_plan() if option != "--n"]
+    typed = plan_arguments.typed_of_plan()
     if source is None and not typed and examples is None:
         raise PlanError(
             "SOURCE is missing: name the folder of a run, a report.json, a recipe or a plan file; or give the options "
             "of a plan, --sigma 1.1 --n 60000 --batch 256 --epochs 60."
         )
     if source is not None and typed:
-        raise PlanError(
-            f"SOURCE and {', '.join(typed)} are given, each of which says what plan the page is about. Leave one out."
-        )
+        raise PlanError(plan_arguments.one_of(["SOURCE", *plan_arguments.as_one()], "what plan the page is about"))
 
 
 def _not_stated(page: "Page") -> Iterator[str]:
@@ -174,7 +183,7 @@ def _form(form: str | None, file: Path | None) -> str:
     if form is not None and form not in FORMATS:
         return form  # told with whatever else is wrong
     if file is None or (not ending and form is None):
-        return form or ("md" if file is None else "html")
+        return form or (FORM_ON_SCREEN if file is None else "html")
     if ending == ".pdf":
         raise PlanError(
             f"output={file}: no PDF is written. Write {file.with_suffix('.html')} and print it from a browser."

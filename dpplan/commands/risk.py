@@ -55,6 +55,7 @@ Exit status: 0 done; 2 the call makes no sense as put, or SOURCE is no report, o
 nothing could be certified; 5 a file that is there cannot be read, or one cannot be written.
 """
 
+_JUDGED = "what is judged"
 USUAL_DELTA = "Values below 1/n are meaningful."
 
 
@@ -161,23 +162,16 @@ def _clashes(source: Path | None, epsilon: Any, mu: Any) -> list[str]:
     if not stated:
         return []
     said = [*(["SOURCE"] if source is not None else []), *plan_arguments.as_one(but=()), *stated]
-    if len(said) < 2:
-        return []
-    return [
-        f"{', '.join(said[:-1])} and {said[-1]} are given, each of which says what is judged. Leave all but one out."
-    ]
+    return plan_arguments.one_of(said, _JUDGED)
 
 
 def _beside_source() -> list[str]:
     """Which options of a plan stand beside a recipe or a run, which says all of its own."""
-    typed = plan_arguments.typed_of_plan()
-    if not typed:
-        return []
+    clash = plan_arguments.one_of(["SOURCE", *plan_arguments.as_one()], _JUDGED)
     earlier = (
         " What ran before is counted beside a run or a plan file that --phases names, and beside the options of a plan."
     )
-    told = f"SOURCE and {', '.join(typed)} are given, each of which says what plan is judged. Leave one out."
-    return [told + (earlier if "--spent" in typed else "")]
+    return [each + (earlier if "--spent" in plan_arguments.typed_of_plan() else "") for each in clash]
 
 
 @dataclass(frozen=True)

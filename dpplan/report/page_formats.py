@@ -240,17 +240,20 @@ def _reproduce(page: Page) -> str:
     if not page.recipe_ran:
         return "The recipe in the run's folder is not the one that ran, and is not shown: it would not run this again."
     if page.run is not None:
-        return "dpplan train with this recipe runs it again, and dpplan report with the run's folder writes this page."
+        return (
+            "dpplan train with this recipe runs it again, and dpplan report with the run's folder writes such a page."
+        )
     if page.search is not None:
         return (
-            "dpplan report with the folder of the search writes this page. Its recipe is the winner's: dpplan train "
+            "dpplan report with the folder of the search writes such a page. Its recipe is the winner's: dpplan train "
             "with it makes one run more, which the figure of this page does not count. The search itself draws anew "
             f"each time, and costs as much again: {search_call(page.search, page.plan)}."
         )
     if page.recipe:
-        return "dpplan report with this recipe writes this page, and dpplan train runs it."
-    file = "with a file that holds this plan, as dpplan epsilon --json prints it,"
-    return f"dpplan report {page.call or file} writes this page."
+        return "dpplan report with this recipe writes such a page, and dpplan train runs it."
+    if page.call:
+        return f"dpplan report {page.call} writes this page."
+    return "dpplan report with a file that holds this plan, as dpplan epsilon --json prints it, writes such a page."
 
 
 def _facts(page: Page) -> list[tuple[str, str]]:

@@ -202,6 +202,13 @@ def as_one(but: tuple[str, ...] = ("--n",)) -> list[str]:
     return [f"the options of a plan ({', '.join(typed)})"] if typed else []
 
 
+def one_of(said: Sequence[str], what: str) -> list[str]:
+    """A sentence where more than one of these is given, each of which says `what`; none else."""
+    if len(said) < 2:
+        return []
+    return [f"{', '.join(said[:-1])} and {said[-1]} are given, each of which says {what}. Leave all but one out."]
+
+
 def unit(command: Command) -> Command:
     """--unit and --max-per-user, which the command receives by these names, None where they are not given."""
     options: list[Decorator] = [
