@@ -13,6 +13,7 @@ __all__ = [
     "SYMBOLS",
     "Paint",
     "figure",
+    "guarantee",
     "heading",
     "headline",
     "meaning",
@@ -33,6 +34,11 @@ def unpainted(text: str, meaning: Meaning) -> str:
     return text
 
 
+def guarantee(bound: Bound, paint: Paint) -> str:
+    """What is guaranteed of it, in its colour."""
+    return paint(str(bound.guarantee), meaning(bound))
+
+
 def headline(bound: Bound, at: float, paint: Paint = unpainted) -> str:
     """The figure, where it holds, and what is proven about it. `at`: the delta of an epsilon, or the reverse."""
     symbol = SYMBOLS[bound.quantity]
@@ -40,7 +46,7 @@ def headline(bound: Bound, at: float, paint: Paint = unpainted) -> str:
     stated = f"{symbol} {relation(bound)} {figure(bound)} at {other} = {show(at)}"
     proof = f": {proven(bound)}"
     gap = " " * min(max(35 - len(stated), 2), max(WIDTH - len(stated) - len(bound.guarantee) - len(proof), 2))
-    return f"{stated}{gap}{paint(str(bound.guarantee), meaning(bound))}{proof}"
+    return f"{stated}{gap}{guarantee(bound, paint)}{proof}"
 
 
 def figure(bound: Bound, digits: int = 6) -> str:

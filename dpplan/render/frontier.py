@@ -11,7 +11,7 @@ from dpplan.checks import show
 from dpplan.frontier.recommendation import NEAR
 from dpplan.plan import Delta
 from dpplan.render import to_json
-from dpplan.render.bound_text import Paint, meaning, relation, unpainted
+from dpplan.render.bound_text import Paint, guarantee, relation, unpainted
 from dpplan.render.number_format import up, up_within
 from dpplan.render.plan_rows import grounds, row
 from dpplan.render.table import Column, Table, TableCell, wrapped
@@ -48,7 +48,7 @@ def lines(found: "Frontier", delta: Delta, physical: int | None, paint: Paint = 
     cell, spent = _exact(choice), solution.spent
     stated = f"batch = {show(cell.batch_size)}, {_length(found)}, σ = {show(solution.value)}"
     within = f"ε {relation(spent)} {up_within(spent.value, found.grid.target_epsilon)}"
-    yield f"{stated}  spends {within} of {show(found.grid.target_epsilon)} ({paint(spent.guarantee, meaning(spent))})"
+    yield f"{stated}  spends {within} of {show(found.grid.target_epsilon)} ({guarantee(spent, paint)})"
     yield ""
     yield row("steps", show(cell.steps), f"= {origin}" if (origin := solution.plan.origin("steps")) else "")
     yield row("noise-batch ratio", f"{up(cell.noise_batch_ratio, 4)}", "σ / batch, noise on the mean gradient")

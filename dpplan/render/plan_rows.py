@@ -44,6 +44,11 @@ def at_delta(delta: Delta) -> str:
     return f"at δ = {show(delta.value)}{f': {delta.reason}' if delta.reason else ''}"
 
 
+def with_its_reason(delta: Delta) -> Delta:
+    """The δ as it stands where one that was given has a row, too."""
+    return Delta(delta.value, delta.reason or "given")
+
+
 def whose(bounds: Sequence[Bound]) -> Iterator[str]:
     """Who gave the figures, where it was not the one who is asked when nothing is said."""
     told = dict.fromkeys(f"{bound.accountant}, {bound.details[IN_PLACE_OF]}." for bound in bounds if bound.stands_in)

@@ -77,8 +77,12 @@ def lines(
     if found.other_way is not None:
         other = found.other_way
         spends = _spends(other.spent, up(other.spent.value))
-        # δ at this ε proves the limit on attackers; at another ε, it may of the next value, too
-        told = f"is not proven to: {spends} at ε = {show(found.target)}" if kept else f"would spend {spends}"
+        told = f"would spend {spends}"
+        if kept and found.target == 0.0:  # at ε = 0 δ is the advantage
+            relation = bound_text.relation(other.spent).replace("=", "≤")
+            told = f"would keep advantage {relation} {up(other.spent.value)}"
+        elif kept:  # δ at this ε proves the limit on attackers; at another ε, it may of the next value, too
+            told = f"is not proven to keep that: {spends} at ε = {show(found.target)}"
         yield from plan_rows.sentence("next", f"{name} {show(other.value)} {told}")
     if found.unknown == "delta":
         yield from wrapped(_WHY_DELTA, indent=2)

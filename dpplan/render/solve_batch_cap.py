@@ -7,7 +7,7 @@ from dpplan.accounting.bound import Bound
 from dpplan.checks import show
 from dpplan.plan import Delta
 from dpplan.render import plan_rows, to_json
-from dpplan.render.bound_text import Paint, figure, meaning, unpainted
+from dpplan.render.bound_text import Paint, figure, guarantee, unpainted
 from dpplan.render.number_format import up
 from dpplan.render.table import wrapped
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 def lines(found: "Cap", delta: Delta, paint: Paint = unpainted) -> Iterator[str]:
     """The cap, what it costs, and what the plan rests on."""
-    yield f"cap = {found.value}        spends {_spends(found.spent)} ({_guarantee(found.spent, paint)})"
+    yield f"cap = {found.value}        spends {_spends(found.spent)} ({guarantee(found.spent, paint)})"
     yield ""
-    yield plan_rows.row("without a cap", _spends(found.uncut), _guarantee(found.uncut, paint))
+    yield plan_rows.row("without a cap", _spends(found.uncut), guarantee(found.uncut, paint))
     yield plan_rows.row("cost of the cap", f"{up(100 * found.cost, 2)} %", "of ε, from above")
     yield plan_rows.row("batch", show(float(f"{found.mean_batch:.6g}")), "on average, before cuts")
     yield plan_rows.row(
@@ -27,8 +27,7 @@ def lines(found: "Cap", delta: Delta, paint: Paint = unpainted) -> Iterator[str]
     )
     per_run = f"{up(found.cut_batches, 2)} of the run's {found.plan.phases[-1].steps}"
     yield plan_rows.row("batches cut", f"{up(100 * found.chance_cut, 2)} %", f"from above, about {per_run}")
-    said = Delta(delta.value, delta.reason or "given")
-    yield from plan_rows.plan_rows(found.plan, [said], earlier=len(found.plan.phases) - 1)
+    yield from plan_rows.plan_rows(found.plan, [plan_rows.with_its_reason(delta)], earlier=len(found.plan.phases) - 1)
     if found.below is not None:
         yield ""
         yield f"  {'next':<19}cap {found.value - 1} would spend {_spends(found.below)}"
@@ -40,10 +39,6 @@ def lines(found: "Cap", delta: Delta, paint: Paint = unpainted) -> Iterator[str]
 
 def _spends(bound: Bound) -> str:
     return f"ε ≤ {figure(bound)}"
-
-
-def _guarantee(bound: Bound, paint: Paint) -> str:
-    return paint(str(bound.guarantee), meaning(bound))
 
 
 def described(found: "Cap", delta: Delta) -> to_json.Object:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from dpplan.checks import show
 from dpplan.plan import Delta
 from dpplan.render import plan_rows, to_json
-from dpplan.render.bound_text import Paint, figure, meaning, unpainted
+from dpplan.render.bound_text import Paint, figure, guarantee, unpainted
 from dpplan.render.number_format import up_within
 
 if TYPE_CHECKING:
@@ -15,12 +15,10 @@ if TYPE_CHECKING:
 
 def lines(found: "MaxPerUser", delta: Delta, paint: Paint = unpainted) -> Iterator[str]:
     """The number, what it spends of the target, and what one more would."""
-    guarantee = paint(str(found.spent.guarantee), meaning(found.spent))
-    within = up_within(found.spent.value, found.target)
-    yield f"examples per user = {found.value}        spends ε ≤ {within} of {show(found.target)} ({guarantee})"
+    proof, within = guarantee(found.spent, paint), up_within(found.spent.value, found.target)
+    yield f"examples per user = {found.value}        spends ε ≤ {within} of {show(found.target)} ({proof})"
     yield ""
-    said = Delta(delta.value, delta.reason or "given")
-    yield from plan_rows.plan_rows(found.plan, [said], earlier=len(found.plan.phases) - 1)
+    yield from plan_rows.plan_rows(found.plan, [plan_rows.with_its_reason(delta)], earlier=len(found.plan.phases) - 1)
     if found.above is not None:
         yield ""
         yield f"  {'next':<19}{found.value + 1} would spend ε ≤ {figure(found.above)}"

@@ -29,9 +29,8 @@ def headline(made: "Allocation", target: tuple[float, Delta], paint: bound_text.
     if made.alone is not None:
         stated = f"{made.rule} = {show(made.alone.value)}"
     within = f"ε {bound_text.relation(spent)} {up_within(spent.value, most)} of {show(most)}"
-    guarantee = paint(str(spent.guarantee), bound_text.meaning(spent))
     gap = " " * min(max(35 - len(stated), 2), max(WIDTH - len(stated) - len(within) - 20, 2))
-    yield f"{stated}{gap}spends {within} ({guarantee})"
+    yield f"{stated}{gap}spends {within} ({bound_text.guarantee(spent, paint)})"
     yield ""
 
 

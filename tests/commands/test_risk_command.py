@@ -172,10 +172,20 @@ def test_why_a_seeded_run_has_no_figure_is_told(dpplan: Run, tmp_path: Path) -> 
     assert "no figure of it holds: the run had a seed: whoever knows it can subtract" in " ".join(done.stderr.split())
 
 
-def test_the_next_value_of_a_limit_on_attackers_is_told_at_the_epsilon_of_its_delta(dpplan: Run) -> None:
-    done = dpplan("solve", "--max-advantage", "0.1", "--q", ".02", "--steps", "300")
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        (("--max-advantage", "0.1"), r"would keep advantage ≤ 0\.1\d*"),
+        (("--max-tpr", "0.05@0.01"), r"is not proven to keep that: δ = 0\.\d+ at ε = [\d.]+"),
+    ],
+)
+def test_the_next_value_of_a_limit_on_attackers_is_told_by_what_it_would_keep(
+    dpplan: Run, limit: tuple[str, ...], told: str
+) -> None:
+    """Of an advantage by that; of other limits by the δ that proves them, at the ε of theirs."""
+    done = dpplan("solve", *limit, "--q", ".02", "--steps", "300")
     said = " ".join(done.stdout.split())
-    assert re.search(r" next noise multiplier \S+ is not proven to: δ = 0\.1\d* at ε = 0 ", said)
+    assert re.search(rf" next noise multiplier \S+ {told} ", said)
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
