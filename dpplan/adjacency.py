@@ -33,10 +33,12 @@ GROUP_N = (
 
 # Of which data neighbours are told. Where near duplicates are left out, one record more turns others out.
 AFTER_FILTERS = (
-    "The data are those that batches are drawn from, after every filter, and whether a record is among them follows "
-    "from nothing but itself: one that is left out, or let in, because of others (duplicates, the balance of classes, "
-    "a quantile, a cap on their number) is not covered. Under replace-one and zero-out the other record passes every "
-    "filter, too: one that does not is removed, and claimed under add-remove."
+    "The data are those that batches are drawn from, after every filter, and whether a record is among them, and "
+    "what it says, follows from nothing but itself: one that is left out, or let in, because of others (duplicates, "
+    "the balance of classes, a quantile, a cap on their number) is not covered. A row that is made of several "
+    "records (texts strung together and cut, features or labels from other rows) protects the row alone: where one "
+    "record less moves the cuts of others, all these rows change. Under replace-one and zero-out the other record "
+    "passes every filter, too: one that does not is removed, and claimed under add-remove."
 )
 
 # What every place says of a record that is zeroed out.

@@ -152,26 +152,27 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "cyclic-poisson with groups that are drawn every step, choice of steps or group, for each example by itself "
         "and independently of all others; under shuffle every order. Epochs, rounds and turns are counted from where "
         "a phase begins, and each is taken to its end before the next is drawn: one that is cut short or begun anew "
-        "counts as a whole one. Every phase draws its own. Who joined is not released, whatever the scheme, but for "
-        "the groups that take turns. Where a plan declares participations and separation in place of a scheme, each "
-        "record is in at most so many steps, so far apart, and who is in which step is fixed whatever examples say "
-        "and whoever else is there: batches that are cut from a list, in order or shuffled, move where a record is "
-        "removed, and are not covered under add-remove. Shuffling under a figure for another scheme, and dropping or "
-        "repeating examples to fill a batch, are not covered. Of users that are drawn whole, q is their rate; with "
-        "at most K examples each, no user has more, and which are kept does not depend on anything but that user's "
-        "own.",
+        "counts as a whole one. Every phase draws its own; groups that take turns are kept for the whole phase, by "
+        "place for all phases. Who joined is not released, whatever the scheme, but for the groups that take turns. "
+        "Where a plan declares participations and separation in place of a scheme, each record is in at most so many "
+        "steps, so far apart, and who is in which step is fixed whatever examples say and whoever else is there: "
+        "batches that are cut from a list, in order or shuffled, move where a record is removed, and are not covered "
+        "under add-remove. Shuffling under a figure for another scheme, and dropping or repeating examples to fill a "
+        "batch, are not covered. Of users that are drawn whole, q is their rate; with at most K examples each, no "
+        "user has more, and which are kept does not depend on anything but that user's own.",
         "`dpplan train` does it and tests its batch sizes; `dpplan check --loader` tells of others",
     ),
     Assumption(
         BOUNDED,
         "run",
-        "An example adds to the sum a vector of L2 norm at most the clip norm C, one for all its views, and changes "
-        "nothing else of the step, nor of a later one but through what is released: not the gradient of another "
-        "example, not a buffer, not the divisor (which is q·n with the public n), not whether the step fails or is "
-        "left out: an empty batch is a step like others, with its noise. Where steps share noise, C is one number "
-        "for the whole phase: a clip norm, or a weight before noise is added, that changes from step to step is not "
-        "covered. A gradient that is not finite adds nothing. Of users that are drawn whole, read user for example: "
-        "they share none. The norm is that of the sum as it is computed, rounding included.",
+        "An example adds to the sum a vector of L2 norm at most the clip norm C, of all parameters together (with "
+        "norms C_l by layer, C² is the sum of C_l²) and one for all its views, and changes nothing else of the step, "
+        "nor of a later one but through what is released: not the gradient of another example, not a buffer, not the "
+        "divisor (which is q·n with the public n), not whether the step fails or is left out: an empty batch is a "
+        "step like others, with its noise. Where steps share noise, C is one number for the whole phase: a clip "
+        "norm, or a weight before noise is added, that changes from step to step is not covered. A gradient that is "
+        "not finite adds nothing. Of users that are drawn whole, read user for example: they share none. The norm is "
+        "that of the sum as it is computed, rounding included.",
         "`dpplan train` keeps examples apart or tests that they are, and clips with a margin for the rounding that it "
         "finds where it runs (isolation and arithmetic in its report); elsewhere it is the user's to show. A model "
         "that raises on one example ends its run, which says so; where one is taken at a time, that one adds nothing",
@@ -180,9 +181,11 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "exact Gaussian noise",
         "run",
         "The noise of a step is a normal vector with independent coordinates of standard deviation σ·C, on every "
-        "coordinate that is released, fresh at each step and drawn after the sum; noise that steps share is "
-        "made of such vectors by the strategy that is accounted. A sampler in floating point only "
-        "comes near it; attacks on the last bits of the noise or of the sum are outside the theorem.",
+        "coordinate that is released, fresh at each step and drawn after the sum, with nothing between sum and "
+        "noise. Which coordinates these are is the same whatever examples say: rows of an embedding that no example "
+        "touched have their noise and are released too, and no mask picks the largest. Noise that steps share is "
+        "made of such vectors by the strategy that is accounted. A sampler in floating point only comes near it; "
+        "attacks on the last bits of the noise or of the sum are outside the theorem.",
         "Mironov 2012; Holohan, Braghin 2021, arXiv:2107.10138. runtime.secure_noise narrows the gap",
     ),
     Assumption(
@@ -257,11 +260,12 @@ CERTIFICATE: tuple[Assumption, ...] = (
     Assumption(
         "choices are not made from the data",
         "claim",
-        "Settings, architecture, preprocessing (mean, vocabulary, features), the clip norm, when to stop and which run "
-        "or checkpoint to publish were chosen without these examples, or are accounted for separately. So were the "
-        "initial parameters, and all else that the model holds or reads: a model that was trained before on the same "
-        "examples has spent already, and a buffer, a scale or a statistic that was computed from them, a mean say, is "
-        "released as it is.",
+        "Settings, architecture, preprocessing (mean, vocabulary, features), the clip norm, when to stop and which "
+        "run or checkpoint to publish were chosen without these examples, or are accounted for separately. A limit "
+        "on time is such a choice, as how far a run comes in it tells of its examples. So were the initial "
+        "parameters, and all else that the model holds or reads: a model that was trained before on the same "
+        "examples has spent already, and a buffer, a scale or a statistic that was computed from them, a mean say, "
+        "is released as it is.",
         "`dpplan train` refuses a model that reaches training examples themselves, not what was computed from them; "
         "`dpplan check` DP010, DP011, DP014; Papernot, Steinke 2022, arXiv:2110.03620",
     ),

@@ -39,7 +39,9 @@ def _certificate() -> Iterator[str]:
     """All assumptions, by kind: name, what is assumed, and where that is stated or what dpplan does about it."""
     yield from _wrapped(
         "A certified figure is a theorem about a run: lower ≤ truth ≤ upper, both proven, if all of this holds. "
-        "An upper bound rests on the same; an estimate rests on nothing. Whoever publishes a figure answers for these."
+        "Truth is that of the worst data and the worst gradients within the clip norm, with every noisy sum seen: "
+        "below the lower end nobody can promise without knowing more of the run, which may lose less. An upper bound "
+        "rests on the same; an estimate rests on nothing. Whoever publishes a figure answers for these."
     )
     for kind, about in KINDS.items():
         yield ""

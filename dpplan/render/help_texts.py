@@ -56,8 +56,9 @@ The figures of a plan, as they are called in code, formulas and options:
 
 σ is the standard deviation of the noise on the summed clipped gradients, divided by the clip norm. It is not that of
 the noise on the mean gradient, so the batch plays no part in it, and the clip norm does not change ε (where steps share
-noise it is one for all steps). ε counts nats: an ε of 1 is a factor of e = 2.718. The privacy unit is one example, and
-not a person who is in several, alone or with others (dpplan help users).
+noise it is one for all steps). That norm is of all parameters together: with norms by layer, the square root of the sum
+of their squares. ε counts nats: an ε of 1 is a factor of e = 2.718. The privacy unit is one example, and not a person
+who is in several, alone or with others (dpplan help users).
 
 Numbers may be typed as 60000, 6e4 or 60_000, and q as a fraction, 1/79, which stays exact where epochs become
 steps; δ may be one, 1/60000, and is rounded down. Steps are rounded up: ⌈epochs × n / batch⌉. A δ that is left out is

@@ -87,7 +87,8 @@ CYCLIC_POISSON = Choice(
     "groups by turns, Poisson sampling inside a group (--q is the rate there)",
     "Step t draws from group t mod --groups alone, each of its examples by a coin as under Poisson sampling. By place: "
     "no example moves another to a group. A draw of its own: every group has the same chance, independently of all "
-    "other examples and of what examples say.",
+    "other examples and of what examples say. An example keeps its group for the whole phase, and by place in every "
+    "phase: groups that are made anew from one cycle to the next are not this.",
     _made,
     (
         Option("groups", "the number of groups that take turns"),

@@ -41,6 +41,8 @@ ASKED = (
     "taken to its end before the next is drawn", "Every phase draws its own", "after every filter",
     "follows from nothing but itself: one that is left out", "read user for example", "dropout, augmentation",
     "an answer in whole numbers",
+    "groups that take turns are kept for the whole phase", "of all parameters together", "A limit on time",
+    "rows of an embedding that no example touched", "texts strung together and cut", "and what it says, follows",
     "same protected unit", "noise of exactly its law", "dominating pair", "adaptive composition",
 )  # fmt: skip
 
@@ -61,6 +63,12 @@ def test_the_whole_list_is_printed_once_and_fits_a_screen(dpplan: Run) -> None:
 @pytest.mark.parametrize("asked", ASKED)
 def test_a_hostile_reader_finds_what_he_asks_about(asked: str) -> None:
     assert any(asked in f"{each.name} {each.text} {each.source}" for each in CERTIFICATE), asked
+
+
+def test_the_certificate_says_whose_truth_an_interval_holds(dpplan: Run) -> None:
+    """Gradients of norm C/10 lose less than the lower end, which is of the worst within C."""
+    said = " ".join(dpplan("help", "certificate").stdout.split())
+    assert "Truth is that of the worst data and the worst gradients within the clip norm" in said
 
 
 def test_the_law_of_every_scheme_is_told(dpplan: Run) -> None:
