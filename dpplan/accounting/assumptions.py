@@ -204,7 +204,8 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "thresholded-counts. Nothing of it is run or tested here. Of a search (repeat) the number of trials is drawn "
         "by the law that is stated, without a look at the data; each trial, its setting included, is drawn anew and "
         "by itself, independently of all others and of their number; and the best is released by a score that is "
-        "public or is a release of its trial, and nothing else.",
+        "public or is a release of its trial, and nothing else; between equal scores nothing decides that the data "
+        "touch, not which trial finished first. Names and answers stand in an order that does not come from the data.",
         "`dpplan help plans`; accounting/pairs names the theorem of each",
     ),
     Assumption(

@@ -42,9 +42,10 @@ at --delta alone would allow. With --eps and --delta, or --mu, and no plan: what
 TPR is the share of members that are recognised, FPR the share of others that are taken for members. Posterior: how sure
 the attacker may be of one that is accused at --fpr. Advantage bounds TPR - FPR. Singling out (a predicate that one
 record alone fulfils), attribute inference and reconstruction: the success of somebody who is right with chance
---baseline without the data, at most TPR at that FPR, for each of the three by the same theorem (arXiv:2507.06969). The
-worst posterior over all outputs is not shown: it is 1 for Gaussian noise of any size. Noise for a given risk: dpplan
-solve --max-advantage, --max-tpr, --max-posterior.
+--baseline without the data, at most TPR at that FPR, for each of the three by the same theorem (arXiv:2507.06969), of a
+record that is named before the output is seen, and beyond what all other records tell of it. The worst posterior over
+all outputs is not shown: it is 1 for Gaussian noise of any size. Noise for a given risk: dpplan solve --max-advantage,
+--max-tpr, --max-posterior.
 
 Smallest μ: of Gaussian differential privacy, for all of the profile but δ₀ (--mu-delta). Its regret, as GDP reporting
 (arXiv:2503.10945) calls it, says how much is lost by telling the plan in this one number: the least Δ by which both

@@ -1,8 +1,8 @@
 """The page about mechanisms: what each kind in a plan file is given, and what its figure is."""
 
-MECHANISMS = """\
-What a phase of a plan file releases: mechanism: {kind: ..., and its settings}. Epsilon, delta, rho, mu and curves are
-of one release, for the neighbours of the plan. A number in brackets is what a setting is where it is left out.
+MECHANISMS = """\ What a phase of a plan file releases: mechanism: {kind: ..., and its settings}. Epsilon, delta, rho,
+mu and curves are of one release, for the neighbours of the plan; where the unit is a user, read user for record, with
+all of theirs. A number in brackets is what a setting is where it is left out.
 
   dpplan epsilon recipes/plans/census-2020.yaml --delta 1e-10 --accountant rdp
 
@@ -44,16 +44,18 @@ whatever the data say. A choice that is private for another reason is epsilon-de
 
 - above-threshold: threshold_scale and query_scale, of the Laplace noise in units of how far a record moves a query, one
 unit for the whole stream and the threshold: the most that it moves any of its queries (where they differ, divide each
-by its own first, and its threshold too). answers (1), and queries (any, or monotone): the sparse vector technique, from
-above by its epsilon, 1/threshold_scale + 2·answers/query_scale, or half the second where queries are monotone (not
-under replace-one). The noise of the threshold is drawn once and kept for all answers, that of a query anew for each;
-only above or below is told, and no noisy value; after so many answers of above it stops. Queries are monotone where a
-record moves all of the stream in one direction.
+by its own first, and its threshold too). A threshold is a number that is the same whatever the data say: of one that is
+computed from them, ask for the query less that threshold, and count how far a record moves the difference. answers (1),
+and queries (any, or monotone): the sparse vector technique, from above by its epsilon, 1/threshold_scale +
+2·answers/query_scale, or half the second where queries are monotone (not under replace-one). The noise of the threshold
+is drawn once and kept for all answers, that of a query anew for each; only above or below is told, and no noisy value;
+after so many answers of above it stops. Queries are monotone where a record moves all of the stream in one direction.
 
 - thresholded-counts: noise_scale, threshold, partitions (1), and noise (gaussian, of standard deviation noise_scale, or
 laplace, of that scale): noisy counts of which the large are released with their names, such as a vocabulary. One record
 adds at most 1 to each of so many counts, and to which follows from nothing but that record. Between what the noise
-costs and that with the chance of a name that only the record has. A zeroed record is in no partition.
+costs and that with the chance of a name that only the record has. A zeroed record is in no partition. Names stand in an
+order that is fixed beforehand or follows from the noisy counts, not in that of the data.
 
 - tree: noise_multiplier, participations (1) and separation (1): DP-FTRL. steps is the length of the run, in which a
 record takes part so often at most, so many steps apart at least. Blocks are those that lie wholly among these steps: a

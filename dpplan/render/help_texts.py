@@ -380,10 +380,10 @@ law is how the number of trials is drawn, without a look at the data: poisson, g
 negative-binomial draw one trial at least (they are truncated); where another draws none, 'none' is released and it is
 not drawn again. score says what decides: public, of what a trial releases and of public data, or released, by a phase
 of each trial that stands among phases. A score on the private data that is not released with noise of its own is
-neither. How many trials there were, the losers, their times and the seed stay private. What the search costs is known
-from above alone, by the privacy profile of a trial; so the figure of the whole plan is an upper bound (--accountant rdp
-gives that of Papernot and Steinke 2022). dpplan compare tuning sets the laws side by side, and dpplan tune runs such a
-search.
+neither. Of equal scores the winner is drawn, or is the first in the order of the draw: not the one that finished first.
+How many trials there were, the losers, their times and the seed stay private. What the search costs is known from above
+alone, by the privacy profile of a trial; so the figure of the whole plan is an upper bound (--accountant rdp gives that
+of Papernot and Steinke 2022). dpplan compare tuning sets the laws side by side, and dpplan tune runs such a search.
 
   dpplan epsilon recipes/plans/dp-sgd-with-tuning.yaml --delta 1e-6
 """

@@ -72,7 +72,10 @@ OF_GAINS = "Tighter: the gain over guessing by (ε, δ) alone, in terms of the o
 WHY_EQUAL = (
     "Singling out, attribute inference and reconstruction are equal because one bound holds for all three: somebody "
     "who is right with chance {0} without the data (--baseline) is right at most as often as the TPR at FPR {0} with "
-    "it. Where their chances without the data differ, ask for each."
+    "it. Where their chances without the data differ, ask for each. The record is one that is named before the "
+    "output is seen; whoever picks the record that an output gives away is right more often. Without the data means "
+    "without that record, all others being known: what relatives, duplicates or the population tell of it is not "
+    "limited."
 )
 
 

@@ -80,8 +80,9 @@ class Assessment:
     """advantage: TPR - FPR. rates: TPR at each rate of the question, at_fpr at its fpr. accuracy: of the best guess at
     the prior. posterior: that who is accused with this false-positive rate is a member. reconstruction: success of who
     guesses right with chance `baseline`: a predicate that singles one record out, an unknown attribute, a whole record;
-    one theorem bounds all three by TPR at FPR `baseline`. mu: near the least μ with δ(ε) <= δ_μ(ε) + δ₀ for all
-    ε, an upper end; None where none was found. regret: of telling the plan by that μ, from above (`regret`).
+    one theorem bounds all three by TPR at FPR `baseline`, for a record named before the output and a guess without it,
+    all others being known. mu: near the least μ with δ(ε) <= δ_μ(ε) + δ₀ for all ε, an upper end; None where none was
+    found. regret: of telling the plan by that μ, from above (`regret`).
     """
 
     question: AttackQuestion

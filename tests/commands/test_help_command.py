@@ -41,6 +41,7 @@ ASKED = (
     "taken to its end before the next is drawn", "Every phase draws its own", "after every filter",
     "follows from nothing but itself: one that is left out", "read user for example", "dropout, augmentation",
     "an answer in whole numbers",
+    "not which trial finished first", "stand in an order that does not come from the data",
     "groups that take turns are kept for the whole phase", "of all parameters together", "A limit on time",
     "rows of an embedding that no example touched", "texts strung together and cut", "and what it says, follows",
     "same protected unit", "noise of exactly its law", "dominating pair", "adaptive composition",
@@ -206,6 +207,9 @@ def test_every_command_that_counts_earlier_runs_says_alike_what_it_reads() -> No
         "What is chosen from is the same whatever the data say",
         "by chance e^epsilon/(e^epsilon + categories - 1), and with each other one by the same chance",
         "one unit for the whole stream and the threshold",
+        "A threshold is a number that is the same whatever the data say",
+        "follows from the noisy counts, not in that of the data",
+        "where the unit is a user, read user for record",
         "round what each record adds, and not the sum",
         "all of them whole numbers, as of discrete-laplace",
         "a tree that is completed with empty steps releases more",
@@ -227,6 +231,7 @@ def test_mechanisms_say_what_their_law_is_of(dpplan: Run, said: str) -> None:
         "takes for granted that every record adds a value within them",
         "not those that pass a filter",
         "it is not drawn again",
+        "not the one that finished first",
     ],
 )
 def test_plans_say_what_a_query_is_of(dpplan: Run, said: str) -> None:

@@ -40,6 +40,7 @@ def test_why_three_attacks_have_one_figure_is_told_of_the_baseline_that_was_aske
     assert found.reconstruction.upper == found.rates[0].upper  # what the sentence says
     told = " ".join(" ".join(render.rows(found, None)).split())
     assert f"right with chance {baseline} without the data (--baseline) is right at most as often as the TPR at" in told
+    assert "named before the output is seen" in told and "all others being known" in told
     assert f"the TPR at FPR {baseline} with it." in told
     attacks = [
         line for line in table.plain(render.table(found)) if line.startswith(tuple(render.WITHOUT_DATA.values()))
