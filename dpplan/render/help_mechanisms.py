@@ -1,8 +1,9 @@
 """The page about mechanisms: what each kind in a plan file is given, and what its figure is."""
 
-MECHANISMS = """\ What a phase of a plan file releases: mechanism: {kind: ..., and its settings}. Epsilon, delta, rho,
-mu and curves are of one release, for the neighbours of the plan; where the unit is a user, read user for record, with
-all of theirs. A number in brackets is what a setting is where it is left out.
+MECHANISMS = """\
+What a phase of a plan file releases: mechanism: {kind: ..., and its settings}. Epsilon, delta, rho, mu and curves are
+of one release, for the neighbours of the plan; where the unit is a user, read user for record, with all of theirs. A
+number in brackets is what a setting is where it is left out.
 
   dpplan epsilon recipes/plans/census-2020.yaml --delta 1e-10 --accountant rdp
 
