@@ -201,7 +201,7 @@ def _most_costly_above(ways: Sequence[tuple[Side, Side]], alike: bool) -> tuple[
         each = list({id(way[side]): way[side] for way in ways for side in sides}.values())
 
         def ends(epsilons: Array, enough: Width) -> ManyEnds:
-            found = [side(epsilons, KNOWN_ABOVE) for side in each]
+            found = [side(epsilons, KNOWN_ABOVE._replace(drawn=enough.drawn)) for side in each]
             if math.isfinite(enough.absolute):
                 # The largest first: most others are then known to be smaller.
                 for at in sorted(range(len(each)), key=lambda at: -float(found[at][1].sum())):
