@@ -60,7 +60,11 @@ Exit status: 0 the run did what was planned; 1 it ended early (Ctrl-C, numbers t
 plan or could not be evaluated; 2 the recipe or the call is wrong; 3 nothing could be certified; 5 input or output
 failed; 130 Ctrl-C before the first step, or twice.
 """
-LATE = "Ctrl-C came after the last step: the run is whole, and its report says what it spent."
+CLOSED = (
+    "whoever read this is gone, and the run stopped there. dpplan verify of its folder says what it spent, and "
+    "dpplan train --resume goes on with it."
+)
+LATE = "Ctrl-C, or a request to end, came after the last step: the run is whole, and its report says what it spent."
 
 
 @click.command("train", help=HELP)
@@ -227,7 +231,7 @@ def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> 
     """The plan, the run and its report, all of it shown. Raises TrainingStopped when they do not agree."""
     from dpplan import train
     from dpplan.train.execution import terminal_text
-    from dpplan.train.machine.signals import interrupt_remembered
+    from dpplan.train.machine.signals import ENDING, interrupt_remembered
 
     if not as_json:
         _say(terminal_text.plan_lines(planned, output.paint))
@@ -238,7 +242,7 @@ def _run(planned: "Planned", out: Path | None, dry_run: bool, as_json: bool) -> 
         return
     if planned.recipe.runtime.compile and not as_json:
         _say(["", "compiling; the first step takes up to a minute"])
-    with interrupt_remembered() as pressed:
+    with interrupt_remembered(ENDING) as pressed:
         report = _followed(train.events(planned, out=out), quiet=as_json)
     if as_json:
         output.as_json(report.to_json())
@@ -307,6 +311,10 @@ def _followed(happening: "Generator[Event, None, None]", quiet: bool) -> "TrainR
         return _follow(happening, quiet)
     except KeyboardInterrupt as error:
         happening.throw(error)
+        raise
+    except BrokenPipeError:  # whoever read it has gone, and whoever started it has still spent something
+        happening.close()
+        output.warn([CLOSED])
         raise
 
 

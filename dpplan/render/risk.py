@@ -141,7 +141,7 @@ class _Protected(NamedTuple):
     several: str = ""
 
 
-_SEVERAL = "several records is protected less: see --unit user, for all of theirs together."
+_SEVERAL = "several records is protected less: how much, a figure for all of theirs together says, and this is none."
 _EXAMPLE = _Protected(
     "example", "examples that were", "that were", "one example", "one example of yours",
     "whether that example was used", f" Who gave {_SEVERAL}",

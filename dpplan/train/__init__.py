@@ -34,7 +34,7 @@ from dpplan.train.execution.rank_consistency import shared_facts
 from dpplan.train.execution.session import Session
 from dpplan.train.execution.worker import follow
 from dpplan.train.machine.device import cpu_threads, device_named, repeatable
-from dpplan.train.machine.signals import CTRL_C, ENDING, interrupt_asked
+from dpplan.train.machine.signals import ENDING, interrupt_asked
 from dpplan.train.ranks import ALONE, Ranks, joined
 from dpplan.train.state.checkpoint import Checkpoint
 from dpplan.train.state.report import Epoch, Planned, Resumed, Step, TrainReport
@@ -210,5 +210,5 @@ def events(planned: Planned, *, out: Path | None = None) -> Generator[Event, Non
         if not ranks.first:
             follow(planned, key, counted)
             return
-        with closing(spent_steps), interrupt_asked(ENDING if ranks.size > 1 else CTRL_C) as interrupted:
+        with closing(spent_steps), interrupt_asked(ENDING) as interrupted:
             yield from Session(planned, folder, spent_steps, key, noise_keys).events(interrupted)

@@ -158,6 +158,40 @@ def test_a_second_ctrl_c_leaves_a_line_with_what_is_counted(
     assert report["message"] == "broken off by KeyboardInterrupt"
 
 
+def test_a_request_to_end_is_heard_as_ctrl_c_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A cluster sends it before it kills: the steps until then were made, and are paid."""
+    shown = terminal_text.epoch_line
+
+    def ending(event: Any) -> str:
+        signal.raise_signal(signal.SIGTERM)
+        return shown(event)
+
+    monkeypatch.setattr(terminal_text, "epoch_line", ending)
+    monkeypatch.chdir(tmp_path)
+    assert program.run(["train", str(write(tmp_path, "steps: 500"))]) == 1
+    err = " ".join(capsys.readouterr().err.split())
+    assert re.search(r"error: interrupted after \d+ of 500 steps, ε ≤ \S+ spent\.", err)
+    assert (tmp_path / "runs/tiny-001/model.pt").exists()
+
+
+def test_a_closed_pipe_ends_a_run_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(event: Any) -> str:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(terminal_text, "epoch_line", gone)
+    monkeypatch.chdir(tmp_path)
+    assert program.run(["train", str(write(tmp_path, "steps: 500"))]) == 141
+    assert "the run stopped there. dpplan verify of its folder says what it spent" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    report = json.loads((tmp_path / "runs/tiny-001/report.json").read_text(encoding="utf-8"))
+    assert report["message"] == "its output was closed"
+
+
 @pytest.mark.slow
 def test_ctrl_c_after_the_last_step_is_told_and_the_run_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -171,7 +205,7 @@ def test_ctrl_c_after_the_last_step_is_told_and_the_run_is_whole(
     monkeypatch.setattr(Session, "_evaluated", pressed)
     monkeypatch.chdir(tmp_path)
     assert program.run(["train", str(write(tmp_path, "steps: 2"))]) == 0
-    assert "Ctrl-C came after the last step: the run is whole" in capsys.readouterr().err
+    assert "came after the last step: the run is whole" in capsys.readouterr().err
     assert json.loads((tmp_path / "runs/tiny-001/report.json").read_text(encoding="utf-8"))["status"] == "finished"
 
 

@@ -75,7 +75,7 @@ def test_both_are_told_what_is_protected(settings: dict[str, Any], officer: str,
     plan = Settings(noise_multiplier=4.0, sample_rate=0.5, steps=2, **settings).plan()
     for words, whom in ((render.for_an_officer(FOUND, plan), officer), (render.for_a_person(FOUND, plan), person)):
         assert f"what is protected {whom}" in words
-        assert ("protected less: see --unit user" in words) is several
+        assert ("protected less: how much, a figure for all of theirs together says" in words) is several
         assert ("users whose data was not" in words) is not several
         assert ("record" in words.replace("several records", "")) is False
     assert "one of whatever unit that figure is for" in render.for_an_officer(FOUND)

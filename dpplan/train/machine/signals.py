@@ -9,7 +9,8 @@ from types import FrameType
 from typing import Any
 
 CTRL_C = (signal.SIGINT,)
-ENDING = (signal.SIGINT, signal.SIGTERM)  # torchrun sends the second to its processes when one of them died
+# The second is what a cluster sends before it kills, and torchrun to its processes when one of them died.
+ENDING = (signal.SIGINT, signal.SIGTERM)
 _CLOSED = tuple(getattr(signal, name) for name in ("SIGHUP",) if hasattr(signal, name))  # the terminal; not on Windows
 
 
