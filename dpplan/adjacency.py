@@ -43,9 +43,9 @@ AFTER_FILTERS = (
 
 # What every place says of a record that is zeroed out.
 ZEROED = (
-    "A zeroed record stays in n, adds zero to a sum, is in no count, bin or partition, and answers a randomized "
-    "response uniformly at random. One that is counted or answers as another record would is replaced: claim "
-    "replace-one."
+    "A zeroed record stays in n, is drawn like others and takes its place in a batch or a cap, adds zero to a sum, "
+    "is in no count, bin or partition that is released, and answers a randomized response uniformly at random. One "
+    "that is counted or answers as another record would is replaced: claim replace-one."
 )
 
 

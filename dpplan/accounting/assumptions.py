@@ -152,14 +152,15 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "cyclic-poisson with groups that are drawn every step, choice of steps or group, for each example by itself "
         "and independently of all others; under shuffle every order. Epochs, rounds and turns are counted from where "
         "a phase begins, and each is taken to its end before the next is drawn: one that is cut short or begun anew "
-        "counts as a whole one. Every phase draws its own; groups that take turns are kept for the whole phase, by "
-        "place for all phases. Who joined is not released, whatever the scheme, but for the groups that take turns. "
-        "Where a plan declares participations and separation in place of a scheme, each record is in at most so many "
-        "steps, so far apart, and who is in which step is fixed whatever examples say and whoever else is there: "
-        "batches that are cut from a list, in order or shuffled, move where a record is removed, and are not covered "
-        "under add-remove. Shuffling under a figure for another scheme, and dropping or repeating examples to fill a "
-        "batch, are not covered. Of users that are drawn whole, q is their rate; with at most K examples each, no "
-        "user has more, and which are kept does not depend on anything but that user's own.",
+        "counts as a whole one, as a phase of its own. Every phase draws its own; groups that take turns are kept "
+        "for the whole phase, by place for all phases. Who joined is not released, whatever the scheme, but for the "
+        "groups that take turns, of which no list is released under add-remove. Where a plan declares participations "
+        "and separation in place of a scheme, each record is in at most so many steps, so far apart, and who is in "
+        "which step is fixed whatever examples say and whoever else is there: batches that are cut from a list, in "
+        "order or shuffled, move where a record is removed, and are not covered under add-remove. Shuffling under a "
+        "figure for another scheme, and dropping or repeating examples to fill a batch, are not covered. Of users "
+        "that are drawn whole, q is their rate; with at most K examples each, no user has more, and which are kept "
+        "does not depend on anything but that user's own.",
         "`dpplan train` does it and tests its batch sizes; `dpplan check --loader` tells of others",
     ),
     Assumption(
@@ -184,8 +185,9 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "coordinate that is released, fresh at each step and drawn after the sum, with nothing between sum and "
         "noise. Which coordinates these are is the same whatever examples say: rows of an embedding that no example "
         "touched have their noise and are released too, and no mask picks the largest. Noise that steps share is "
-        "made of such vectors by the strategy that is accounted. A sampler in floating point only comes near it; "
-        "attacks on the last bits of the noise or of the sum are outside the theorem.",
+        "made of such vectors by the strategy that is accounted. A complex number is two coordinates, each with "
+        "noise of σ·C: what draws complex normals gives each a deviation of σ·C/√2. A sampler in floating point only "
+        "comes near it; attacks on the last bits of the noise or of the sum are outside the theorem.",
         "Mironov 2012; Holohan, Braghin 2021, arXiv:2107.10138. runtime.secure_noise narrows the gap",
     ),
     Assumption(
@@ -212,9 +214,10 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "ideal, secret randomness",
         "run",
         "Coins and noise come from generators that nobody can tell from ideal ones, with seeds that nobody knows or "
-        "can guess, never used twice: not after a fork, a copied virtual machine or a copied run folder. So does all "
-        "else that is drawn in a step (dropout, augmentation), unless what one example gets does not depend on which "
-        "others are there: of a stream that is known, an example more shifts what the next ones get.",
+        "can guess, never used twice: not after a fork, a copied virtual machine or a copied run folder (but to make "
+        "the same noise of the same steps again). So does all else that is drawn in a step (dropout, augmentation), "
+        "unless what one example gets does not depend on which others are there: of a stream that is known, an "
+        "example more shifts what the next ones get.",
         "unseeded runs are seeded by the operating system; who knows a seed can subtract the noise",
     ),
     Assumption(

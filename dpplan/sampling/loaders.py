@@ -76,7 +76,8 @@ _ALL = (
         "distributed",
         None,
         "torch DistributedSampler: shuffles, and repeats examples where the ranks' shares come out uneven; with "
-        "drop_last=True what is proven of shuffle from above holds",
+        "drop_last=True of its own (not the DataLoader's, under which it still repeats) what is proven of shuffle "
+        "from above holds",
         "kept",
         nearest="shuffle",
     ),
@@ -86,7 +87,12 @@ _ALL = (
     Loader(
         "replacement", None, "torch RandomSampler(replacement=True): with replacement", "kept", nearest="fixed-size"
     ),
-    Loader("opacus", "poisson", "Opacus make_private(poisson_sampling=True): Poisson at q = 1 / ⌈n / batch⌉"),
+    Loader(
+        "opacus",
+        "poisson",
+        "Opacus make_private(poisson_sampling=True): Poisson at q = 1 / the batches of the loader that it is given: "
+        "⌈n / batch⌉, or ⌊n / batch⌋ of one with drop_last=True",
+    ),
     Loader(
         "opacus-shuffle",
         "shuffle",
@@ -94,7 +100,11 @@ _ALL = (
         "kept",
     ),
     Loader("dpplan", "poisson", "`dpplan train`: Poisson at q = batch / n"),
-    Loader("jax-privacy", "cyclic-poisson", "jax_privacy CyclicPoissonSampling; with one cycle it is poisson"),
+    Loader(
+        "jax-privacy",
+        "cyclic-poisson",
+        "jax_privacy CyclicPoissonSampling without truncated_batch_size; with one cycle it is poisson",
+    ),
 )
 LOADERS: Mapping[str, Loader] = MappingProxyType({each.name: each for each in _ALL})
 

@@ -70,11 +70,12 @@ def _not_whole(given: SchemeSettings) -> list[str]:
 SHUFFLE = Choice(
     Shuffle.kind,
     "the data in random order, cut into batches",
-    "Every order has the same chance, whatever examples say, and batches are cut by place alone. An epoch is taken to "
-    "its end before the next order is drawn: every example is in one of each 1/q steps, counted from where the phase "
-    "begins, and in no other. One that is cut short (by a limit on batches, a loader that begins anew, a run that goes "
-    "on with a new order) counts as a whole one: give its steps as a phase of their own, or count 1/q of them. What is "
-    "proven from above holds of any order that does not depend on what examples say.",
+    "Every order has the same chance, whatever examples say, and batches are cut by place alone. An epoch is taken "
+    "to its end before the next order is drawn: every example is in one of each 1/q steps, counted from where the "
+    "phase begins, and in no other. One that is cut short (by a limit on batches, a loader that begins anew, a run "
+    "that goes on with a new order) counts as a whole one: give its steps as a phase of their own. (As 1/q of them "
+    "they are covered from above alone.) What is proven from above holds of any order that does not depend on what "
+    "examples say.",
     _made,
     (Option("order", "when the order is drawn, fresh for each epoch or once", ORDERS, "fresh"),),
     problems=_not_whole,

@@ -41,6 +41,8 @@ ASKED = (
     "taken to its end before the next is drawn", "Every phase draws its own", "after every filter",
     "follows from nothing but itself: one that is left out", "read user for example", "dropout, augmentation",
     "an answer in whole numbers",
+    "A complex number is two coordinates", "takes its place in a batch or a cap",
+    "no list is released under add-remove",
     "not which trial finished first", "stand in an order that does not come from the data",
     "groups that take turns are kept for the whole phase", "of all parameters together", "A limit on time",
     "rows of an embedding that no example touched", "texts strung together and cut", "and what it says, follows",

@@ -379,6 +379,8 @@ def _as_opacus_draws(run: LintContext, plan: Plan, longer: _Longer) -> Remark:
         f"{longer.named}Opacus takes {each} steps per epoch, {taken} in all, each with q = 1/{each}{cost}. The figure "
         f"is for {longer.figure.steps} steps with q = {rate:.6g}."
     )
+    if each > 1 and rate * each != 1.0:
+        reason += f" If the loader that it is given drops the last batch, q is 1/{each - 1}, and each step costs more."
     if run.said:
         fix = f"Give a sample rate of 1/{each} and {taken} steps in place of the batch and the epochs."
         return Remark(Severity.WARNING, "epochs", reason, fix)
