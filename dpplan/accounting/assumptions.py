@@ -150,17 +150,18 @@ CERTIFICATE: tuple[Assumption, ...] = (
         "chance each, whatever examples say: under fixed-size every subset of that size, anew at each step; of a "
         "batch that is cut every subset of the cap, anew at each step; under balls-in-bins, random-allocation and "
         "cyclic-poisson with groups that are drawn every step, choice of steps or group, for each example by itself "
-        "and independently of all others; under shuffle every order. Epochs, rounds and turns are counted from where "
-        "a phase begins, and each is taken to its end before the next is drawn: one that is cut short or begun anew "
-        "counts as a whole one, as a phase of its own. Every phase draws its own; groups that take turns are kept "
-        "for the whole phase, by place for all phases. Who joined is not released, whatever the scheme, but for the "
-        "groups that take turns, of which no list is released under add-remove. Where a plan declares participations "
-        "and separation in place of a scheme, each record is in at most so many steps, so far apart, and who is in "
-        "which step is fixed whatever examples say and whoever else is there: batches that are cut from a list, in "
-        "order or shuffled, move where a record is removed, and are not covered under add-remove. Shuffling under a "
-        "figure for another scheme, and dropping or repeating examples to fill a batch, are not covered. Of users "
-        "that are drawn whole, q is their rate; with at most K examples each, no user has more, and which are kept "
-        "does not depend on anything but that user's own.",
+        "and independently of all others, drawn for this run and known to nobody before it, as a hash of a name is; "
+        "under shuffle every order. Epochs, rounds and turns are counted from where a phase begins, and each is "
+        "taken to its end before the next is drawn: one that is cut short or begun anew counts as a whole one, as a "
+        "phase of its own. Every phase draws its own; groups that take turns are kept for the whole phase, by place "
+        "for all phases. Who joined is not released, whatever the scheme, but for the groups that take turns, of "
+        "which no list is released under add-remove. Where a plan declares participations and separation in place of "
+        "a scheme, each record is in at most so many steps, so far apart, and who is in which step is fixed whatever "
+        "examples say and whoever else is there: batches that are cut from a list, in order or shuffled, move where "
+        "a record is removed, and are not covered under add-remove. Shuffling under a figure for another scheme, and "
+        "dropping or repeating examples to fill a batch, are not covered. Of users that are drawn whole, q is their "
+        "rate; with at most K examples each, no user has more, and which are kept does not depend on anything but "
+        "that user's own.",
         "`dpplan train` does it and tests its batch sizes; `dpplan check --loader` tells of others",
     ),
     Assumption(

@@ -11,7 +11,7 @@ from dpplan.commands.shared import output, page_verdict, plan_arguments
 from dpplan.commands.shared.accountant_option import EXACT
 from dpplan.commands.shared.parameter_types import Name
 from dpplan.commands.shared.plan_arguments import PlanArguments
-from dpplan.commands.shared.recorded_runs import is_record
+from dpplan.commands.shared.recorded_runs import is_record, is_run
 from dpplan.commands.shared.request import requested
 from dpplan.errors import PlanError
 from dpplan.plan import Plan
@@ -115,9 +115,13 @@ def _entry(arguments: PlanArguments, delta: Any, state: tuple[str, ...], as_json
         page_verdict.finish(page)
         return
     call = requested(arguments, (delta,), EXACT, *problems)
+    runs = [Path(each) for each in (*arguments.files, *arguments.spent) if "=" not in each and is_run(Path(each))]
+    for each in runs:  # no entry counts a run of which nothing may be published, whatever else is said beside it
+        if not (counted := report.gather(each, {})).holds:
+            output.warn(tuple(page_verdict.warnings(counted, each)))
+            page_verdict.finish(counted)
     page = report.of_plan(stated.get("name", "plan"), call.plan, stated, float(call.deltas[0].value))
-    runs = (each for each in (*arguments.files, *arguments.spent) if "=" not in each and is_record(Path(each)))
-    page = replace(page, together=tuple(Path(each).name for each in runs))
+    page = replace(page, together=tuple(each.name for each in runs))
     _say("registry", call.plan, page_verdict.registry_entry(page), call.warnings, as_json)
 
 

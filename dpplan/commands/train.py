@@ -56,9 +56,9 @@ the mark.
 A folder that was copied, moved to another disk or put back goes on with --moved, once no other copy does: whoever
 resumes two copies spends twice, and what the copies are known to have spent is counted.
 
-Exit status: 0 the run did what was planned; 1 it ended early (Ctrl-C, numbers that are not finite), disagrees with its
-plan or could not be evaluated; 2 the recipe or the call is wrong; 3 nothing could be certified; 5 input or output
-failed; 130 Ctrl-C before the first step, or twice.
+Exit status: 0 the run did what was planned; 1 it ended early (Ctrl-C or SIGTERM, numbers that are not finite),
+disagrees with its plan or could not be evaluated; 2 the recipe or the call is wrong; 3 nothing could be certified; 5
+input or output failed; 130 Ctrl-C or SIGTERM before the first step, or twice.
 """
 CLOSED = (
     "whoever read this is gone, and the run stopped there. dpplan verify of its folder says what it spent, and "

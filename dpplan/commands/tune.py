@@ -52,8 +52,9 @@ fails on what it sees ends the search. Searching again is another search, and co
 A recipe's target_epsilon is that of one trial; its max_epsilon limits the whole search. With --target-eps the trial's
 is found, so that the whole search spends no more than that.
 
-Ctrl-C before the release ends a search, which cannot go on. It released nothing, and so spends nothing, as long as
-nobody stopped it for how long it ran; where that is not sure, count a whole search. The same call begins another one.
+Ctrl-C, SIGTERM or a closed terminal before the release ends a search, which cannot go on. It released nothing, and so
+spends nothing, as long as nobody stopped it for how long it ran; where that is not sure, count a whole search. The same
+call begins another one.
 
 Exit status: 0 released, 'none' too; 1 ended once its trials had begun, or more than max_epsilon: nothing is released;
 2 the call makes no sense as put; 3 nothing could be certified; 5 input or output failed; 130 interrupted
@@ -63,7 +64,10 @@ TRAINING = (
     "score_data=training is refused: a score on the training examples without noise would tell about them, beside what "
     "is accounted. Hold examples out (data.held_out), and say whether those are public."
 )
-LATE = "Ctrl-C came when the search was over and its release had begun: that was finished, and its ε is spent."
+LATE = (
+    "Ctrl-C, or a request to end, came when the search was over and its release had begun: that was finished, and its "
+    "ε is spent."
+)
 SCORE = (
     "score: what decides between trials has to be public, or a release that is paid for. It is how many held-out "
     "examples are right: say --score-data public if anybody may know them, or --score-eps 0.1 for noise on it."
@@ -217,7 +221,7 @@ def _planned(
 
 
 def _run(plan: "SearchPlan", place: Path, jobs: int, seed: int | None) -> tuple[dict[str, Any], bool]:
-    """The report of what was released, and whether Ctrl-C came too late to stop that."""
+    """The report of what was released, and whether Ctrl-C, or a request to end, came too late to stop that."""
     from dpplan.durable_files import write_whole
     from dpplan.render.to_json import dumps
     from dpplan.tuning import search_report

@@ -107,7 +107,8 @@ def _page(name: str, about: str) -> Topic:
 
 SIGNALS: Mapping[int, str] = MappingProxyType(
     {
-        130: "interrupted (Ctrl-C); but train and tune, once steps are taken, end as they have to, with 1",
+        130: "interrupted (Ctrl-C); but train and tune, once steps are taken, end as they have to, with 1, and train "
+        "with 130 where it comes twice",
         141: "the reader of the output went away",
     }
 )

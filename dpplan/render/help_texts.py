@@ -60,10 +60,10 @@ noise it is one for all steps). That norm is of all parameters together: with no
 of their squares. ε counts nats: an ε of 1 is a factor of e = 2.718. The privacy unit is one example, and not a person
 who is in several, alone or with others (dpplan help users).
 
-Numbers may be typed as 60000, 6e4 or 60_000, and q as a fraction, 1/79, which stays exact where epochs become
-steps; δ may be one, 1/60000, and is rounded down. Steps are rounded up: ⌈epochs × n / batch⌉. A δ that is left out is
-the largest power of ten that is at most 1 / (10 n). Printed upper bounds, and σ, are rounded up; lower bounds, and
-steps to spend, down.
+Numbers may be typed as 60000, 6e4 or 60_000, and q as a fraction, 1/79, which stays exact where epochs become steps; δ
+may be one, 1/60000, and is rounded down. Steps are rounded up: ⌈epochs × n / batch⌉, under shuffle ⌈epochs × ⌈n /
+batch⌉⌉. A δ that is left out is the largest power of ten that is at most 1 / (10 n). Printed upper bounds, and σ, are
+rounded up; lower bounds, and steps to spend, down.
 
   dpplan epsilon --sigma 1 --q 1/79 --epochs 10 --delta 1e-5
 """

@@ -85,10 +85,12 @@ def _too_large(given: SchemeSettings) -> list[str]:
 CYCLIC_POISSON = Choice(
     CyclicPoisson.kind,
     "groups by turns, Poisson sampling inside a group (--q is the rate there)",
-    "Step t draws from group t mod --groups alone, each of its examples by a coin as under Poisson sampling. By place: "
-    "no example moves another to a group. A draw of its own: every group has the same chance, independently of all "
-    "other examples and of what examples say. An example keeps its group for the whole phase, and by place in every "
-    "phase: groups that are made anew from one cycle to the next are not this.",
+    "Step t draws from group t mod --groups alone, each of its examples by a coin as under Poisson sampling. By "
+    "place: no example moves another to a group. A draw of its own: every group has the same chance, independently "
+    "of all other examples and of what examples say; it is drawn for this run, and nobody knows it beforehand, as "
+    "they know a hash of a name or a list from earlier: where the steps are no whole cycles δ is an average over "
+    "that draw. An example keeps its group for the whole phase, and by place in every phase: groups that are made "
+    "anew from one cycle to the next are not this.",
     _made,
     (
         Option("groups", "the number of groups that take turns"),

@@ -73,8 +73,8 @@ def run(recipe: Recipe, *, seed: int | None = None, out: Path | None = None) -> 
     """Trains as the recipe says, in this process, and returns the report, which also lies in the run's folder.
 
     seed: for tests; a seeded run protects nobody. out: the run's folder, which must not exist yet.
-    Raises RecipeError, PlanError or NotCertified before the first step. A run that ends early, by Ctrl-C or
-    because its numbers are no longer finite, returns a report whose status says so.
+    Raises RecipeError, PlanError or NotCertified before the first step. A run that ends early, by Ctrl-C, by SIGTERM or
+    because its numbers are no longer finite, returns a report whose status says so, to be looked at before another run.
     """
     *_, last = events(plan(recipe, seed=seed), out=out)
     assert isinstance(last, TrainReport)
@@ -188,7 +188,7 @@ def _keys(planned: Planned, folder: RunFolder, begun: int) -> tuple[str, NoiseKe
 
 
 def events(planned: Planned, *, out: Path | None = None) -> Generator[Event, None, None]:
-    """The run as it happens, ending with its report. Ctrl-C is honoured between two steps.
+    """The run as it happens, ending with its report. Ctrl-C and SIGTERM are honoured between two steps.
 
     out: as for `run`; a run that goes on does so in the folder it has. Of several processes, the first has all events
     and does all the writing; the others take part until it is done, and have none. Raises UsageError in all of them

@@ -41,6 +41,7 @@ ASKED = (
     "taken to its end before the next is drawn", "Every phase draws its own", "after every filter",
     "follows from nothing but itself: one that is left out", "read user for example", "dropout, augmentation",
     "an answer in whole numbers",
+    "drawn for this run and known to nobody before it",
     "A complex number is two coordinates", "takes its place in a batch or a cap",
     "no list is released under add-remove",
     "not which trial finished first", "stand in an order that does not come from the data",

@@ -75,6 +75,27 @@ def test_there_is_no_entry_of_a_run_that_must_not_be_claimed(
     assert any("publish nothing" in each for each in document["warnings"])
 
 
+@pytest.mark.parametrize(("made", "status"), [(violated, 1), (changed, 3), (damaged, 3)])
+@pytest.mark.parametrize("more", ["--n", "--phases", "--spent"])
+def test_nor_is_there_one_whatever_else_is_said_beside_it(
+    more: str, made: Any, status: int, tmp_path: Path, capsys: Captured
+) -> None:
+    run = made(tmp_path)
+    named = {"--n": (run, "--n", 1437), "--phases": ("--phases", run), "--spent": ("--spent", run, *FURTHER)}[more]
+    code, text, told = called(capsys, "export", *named, "--to", "registry", *STATED)
+    assert code == (2 if code == 2 and made is violated else status)  # such a run is refused as a plan, too
+    assert "deployment" not in text and told
+
+
+def test_what_was_computed_is_no_run_on_record(tmp_path: Path, capsys: Captured) -> None:
+    computed = tmp_path / "e.json"
+    computed.write_text(
+        called(capsys, "epsilon", "--sigma", 2, "--q", 0.01, "--steps", 9, "--delta", 1e-6, "--json")[1]
+    )
+    status, text, _ = called(capsys, "export", "--to", "registry", *STATED, *FURTHER, "--spent", computed)
+    assert status == 0 and "No run of it is on record here." in text and "e.json" not in text
+
+
 def test_an_entry_of_a_run_over_its_budget_says_so(tmp_path: Path, capsys: Captured) -> None:
     status, text, told = called(capsys, *entry_of("export", folder(tmp_path, over)))
     assert status == 0 and "Over its budget" in text and "Over its budget" in told

@@ -133,6 +133,7 @@ def test_a_run_that_one_example_ends_says_what_was_released_and_what_its_end_may
         "That step is counted and released nothing",
         "may tell of one example, which ε does not cover",
         "1 of 4 steps are counted, ε ≤ ",
+        " spent if nothing that was seen decided when to stop.",
     ):
         assert part in said
     assert (report["status"], report["spent"]["steps"]) == ("stopped", 1)

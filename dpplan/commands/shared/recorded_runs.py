@@ -59,6 +59,13 @@ def is_record(path: Path) -> bool:
     return isinstance(content, dict) and str(content.get("schema", "")).startswith("dpplan.")
 
 
+def is_run(path: Path) -> bool:
+    """Whether it is a folder, or the report of a run or of a search: of something that was released."""
+    if path.is_dir() or not is_record(path):
+        return path.is_dir()
+    return str(json.loads(path.read_bytes())["schema"]).startswith(("dpplan.train/", "dpplan.tune/"))
+
+
 def plan_of(path: Path) -> Plan | None:
     """What was taken, as a plan; None where no step was. Raises UsageError where it cannot be counted."""
     return _unfinished(path) if path.is_dir() and not (path / REPORT).exists() else _reported(path)

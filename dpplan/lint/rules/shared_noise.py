@@ -9,6 +9,7 @@ from dpplan.errors import PlanError
 from dpplan.lint.context import LOADERS, LintContext, proven
 from dpplan.lint.finding import Remark, Severity, at_most
 from dpplan.lint.loader_draws import DRAWS, FIXED_ORDER, by_chance, changed, declares
+from dpplan.loader_run import upper_end_holds
 from dpplan.mechanism import Gaussian
 from dpplan.mechanism.correlated import Correlated
 from dpplan.plan import Phase, Plan
@@ -24,6 +25,7 @@ _ANEW = (
     "It has a new order for each epoch, so that an example may be in the last step of one and in the first of the "
     "next, and noise that those share hides less of it"
 )
+_TWICE = "It may show an example more than once an epoch"
 _MOVED = "Batches that are cut from a list all move where an example is removed"
 
 
@@ -35,6 +37,8 @@ def refused(run: LintContext, plan: Plan, phases: Sequence[Phase]) -> Remark:
         reasons.append(_MOVED)
     if loader != FIXED_ORDER and not (cut and all(map(_may_follow, phases))):
         reasons.append(_ANEW if cut else _CHANCE)
+    if cut and not upper_end_holds(loader):
+        reasons.append(_TWICE)
     pattern = " and ".join(sorted({_pattern(each, plan) for each in phases}))
     reason = f"the figure is for {pattern}, and the loader {LOADERS[loader]}. {'. '.join(reasons)}."
     kept = f"a loader of one fixed order (--loader {FIXED_ORDER})"
@@ -77,7 +81,8 @@ def _may_follow(phase: Phase) -> bool:
 def _own_figure(run: LintContext, plan: Plan, phases: Sequence[Phase]) -> str:
     """What is proven of an order that is drawn anew for each epoch, where the steps are declared and that is known."""
     sums = all(type(each.mechanism) is Gaussian or isinstance(each.mechanism, Correlated) for each in plan.phases)
-    if not sums or DRAWS[run.loop.loader] is not Shuffle or not all(map(declares, phases)):
+    loader = run.loop.loader
+    if not sums or DRAWS[loader] is not Shuffle or not upper_end_holds(loader) or not all(map(declares, phases)):
         return ""
     neighbours = ZERO_OUT if plan.adjacency == ADD_REMOVE else plan.adjacency
     bare = tuple(dataclasses.replace(changed(each, _following), adjacency=None) for each in plan.phases)

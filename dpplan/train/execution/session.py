@@ -72,7 +72,7 @@ class Session:
                 raise
             raise TrainingStopped(f"{error} {self._counted()}") from error
         except KeyboardInterrupt as error:  # a second Ctrl-C: the step that it cut in two is counted
-            raise KeyboardInterrupt(self._standing(by_hand=True)) from error
+            raise KeyboardInterrupt(self._standing()) from error
         except BaseException as error:
             if raised_by_theirs(error):  # its text may hold what the model saw
                 what = type(error).__name__
@@ -125,23 +125,23 @@ class Session:
         made = max(self.trainer.statistics.releases, self.trainer.steps - updates)
         return max(self.spent_steps.counted, counted + made)
 
-    def _counted(self, by_hand: bool = False) -> str:
-        """What is spent, for the message of an error that ended the run. by_hand: somebody chose when."""
+    def _counted(self) -> str:
+        """What is spent, for the message of what ended the run, and on what condition: examples may have ended it."""
         counted = self._spent
         if not counted:
             return "No step was taken, and nothing is spent."
         spent = self.claim.spent(counted)
         said = UNKNOWN if spent is None else f"ε ≤ {up(spent.upper)} spent"
-        said += f" if {CONDITION}" if by_hand and spent is not None else ""
+        said += f" if {CONDITION}" if spent is not None else ""
         return f"{counted} of {self.claim.phase.steps} steps are counted, {said}."
 
-    def _standing(self, by_hand: bool = False) -> str:
+    def _standing(self) -> str:
         """The same, and what is safe."""
         goes_on = self.folder.resumable(self.claim.phase, self.planned.seed is not None)
         if self.saved is None or not self.spent_steps.counted or not goes_on:
-            return self._counted(by_hand)
+            return self._counted()
         folder = shlex.quote(str(self.folder.path))
-        return f"{self._counted(by_hand)} The checkpoint of step {self.saved} is whole: dpplan train --resume {folder}"
+        return f"{self._counted()} The checkpoint of step {self.saved} is whole: dpplan train --resume {folder}"
 
     def _go_on_from(self, checkpoint: Checkpoint) -> None:
         """The state of the checkpoint; of an unseeded run with all later steps counted."""
