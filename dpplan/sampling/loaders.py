@@ -47,11 +47,18 @@ _ALL = (
         FROM_ABOVE,
     ),
     Loader("sequential", "shuffle", "no shuffling: the same order each epoch, cut into batches", "kept", FROM_ABOVE),
-    Loader("hf-trainer", "shuffle", "Hugging Face Trainer: a seeded permutation each epoch, cut into batches", "kept"),
+    Loader(
+        "hf-trainer",
+        "shuffle",
+        "Hugging Face Trainer on one device (on several it is distributed): a seeded permutation each epoch, cut into "
+        "batches",
+        "kept",
+    ),
     Loader(
         "lightning",
         "shuffle",
-        "Lightning with a shuffling DataLoader: a permutation each epoch, cut into batches",
+        "Lightning with a shuffling DataLoader on one device (on several it is distributed): a permutation each epoch, "
+        "cut into batches",
         "kept",
     ),
     Loader(

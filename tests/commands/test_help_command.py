@@ -240,3 +240,9 @@ def test_mechanisms_say_what_their_law_is_of(dpplan: Run, said: str) -> None:
 def test_plans_say_what_a_query_is_of(dpplan: Run, said: str) -> None:
     """Of bins that are printed only where somebody is in them, each alone tells who is: δ = 1 at every ε."""
     assert said in " ".join(dpplan("help", "plans").stdout.split())
+
+
+def test_loaders_that_repeat_examples_on_several_devices_say_so(dpplan: Run) -> None:
+    said = " ".join(dpplan("help", "sampling").stdout.split())
+    for loader in ("Hugging Face Trainer", "Lightning with a shuffling DataLoader"):
+        assert f"{loader} on one device (on several it is distributed)" in said
